@@ -170,12 +170,18 @@ class Door:
         try:
             visit.outcome = await act(follow)
             with contextlib.suppress(TransportError):  # a lock without power writes nothing more
-                await self._noticed(before, at_the_reader)
-                answer = await self.lock.wait_for_any(ANSWERS, since=before)
+                begun = await self._noticed(before, at_the_reader)
+                # The power may go and come back at any time. After a boot, the lock does not answer this visitor.
+                answer = await self.lock.wait_for_any((*ANSWERS, "lock.ready"), since=begun)
+                boots = self.bus.boots
                 if answer.event == "tap.opened":
                     # The board reported the opening earlier, but over another connection, which may be slower.
                     await self.bus.wait_for(pins.STRIKE, 1, since=events)
-                await self.until("the answer's tone", lambda: self.lock.ended or self._tone(answer) is not None)
+                if answer.event in ANSWERS:
+                    await self.until(
+                        "the answer's tone",
+                        lambda: self.lock.ended or self.bus.boots > boots or self._tone(answer) is not None,
+                    )
             tap = self._reported(visit)
             self.taps.append(tap)
         finally:
@@ -198,23 +204,28 @@ class Door:
         # The lock switches the light, then writes the line, then starts the tone.
         return next(iter(signals(self.bus.history, since=answer.ticks)), None)
 
-    async def _noticed(self, before: int, at_the_reader: bool) -> None:
-        """Return once the lock has begun to serve the visitor.
+    async def _noticed(self, before: int, at_the_reader: bool) -> int:
+        """Wait until the lock has begun to serve the visitor. Returns the index of the console line that says so.
 
         Raises TransportError `lock.unnoticed` if the lock does not notice the visitor.
         """
-        looks = self.reader.antenna.counts.looks
+        looks, boots = self.reader.antenna.counts.looks, self.bus.boots
 
-        def begun() -> bool:
-            return any(line.event == "tap.start" for line in self.lock.console[before:])
+        def begun() -> int | None:
+            lines = enumerate(self.lock.console[before:], before)
+            return next((at for at, line in lines if line.event == "tap.start"), None)
 
         def in_vain() -> bool:
             # By now the phone has left, and the reader has looked at the empty field several times. If the tap had
-            # begun, the console would already say so.
-            return at_the_reader and self.reader.antenna.counts.looks >= looks + SWAP_LOOKS
+            # begun, the console would already say so. What was typed at a keypad does not outlast a boot.
+            if at_the_reader:
+                return self.reader.antenna.counts.looks >= looks + SWAP_LOOKS
+            return self.bus.boots > boots
 
-        await self.until("the lock notices", lambda: begun() or in_vain() or self.lock.ended)
+        await self.until("the lock notices", lambda: begun() is not None or in_vain() or self.lock.ended)
         for _ in range(20):  # lines of the lock may still be waiting in this event loop
             await asyncio.sleep(0)
-        if not begun():
+        found = begun()
+        if found is None:
             raise TransportError("lock.unnoticed", "the lock has not noticed the visitor")
+        return found

@@ -22,6 +22,7 @@ from sim.door import Door
 from sim.edge import Edge
 from sim.lines import Lines
 from sim.lock_console import ConsoleLine
+from sim.meanings import reason
 from sim.shown import LIGHTS, signals
 from sim.site import Site
 from sim.tap import Tap
@@ -161,7 +162,7 @@ _LOCK = {
     "mdoc.verified": phrase("verified: issuer's chain, signature, digests, validity, device authentication"),
     "door.decided": phrase("decided: a grant names this guest, the stay has begun"),
     "record.sealed": phrase("record sealed to the province (HPKE), signed by the lock, {bytes} bytes"),
-    "tap.refused": phrase("the door stays shut: {code}"),
+    "tap.refused": phrase("the door stays shut: {reason} ({code})"),
     "tap.failed": phrase("the door stays shut, because of a defect: {error}"),
     "journal.receipted": phrase("journal trimmed: the province has it, by its signature"),
 }
@@ -180,7 +181,8 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
         took = float(line.facts["ms"]) if "ms" in line.facts else None
         cause = [_AFTER[line.event].format(turn)] if line.event in _AFTER else []
         name = f"{line.event} {turn}"
-        what = _LOCK.get(name, _LOCK[line.event]).of(**line.facts)
+        facts: dict[str, Any] = {**line.facts, "reason": reason(line.facts.get("code", ""))}
+        what = _LOCK.get(name, _LOCK[line.event]).of(**facts)
         found.append((line.ticks, 0, Moment(name, 0, "lock", what, took, cause)))
     if durable is not None:
         if durable.counter is None:

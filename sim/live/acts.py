@@ -1,4 +1,8 @@
-"""The acts behind the buttons of the page. At each door, one act happens at a time."""
+"""The acts behind the buttons of the page.
+
+At each door, one person at a time does something at the reader or the keypad. Meanwhile the power may be cut, the phone
+may be taken away, the door may be opened, and the network may fail.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +14,7 @@ from protocol.errors import MooringError
 from sim.door import Door
 from sim.live.guests import Guest
 from sim.live.refusal import RequestRefusedError, defect
-from sim.live.stage import Stage, playable
+from sim.live.stage import Stage, now_ms, playable
 from sim.live.texts import both
 from sim.nfc.card import Card, Traits
 from sim.words import Phrase, phrase
@@ -28,6 +32,9 @@ class _Action:
     """One action. `fields` has the name and the type of each field except `action`, `do` does the action, and `text`
     describes it.
 
+    `takes` names what the action takes for itself until it is over, at its door or at the whole site. `needs` names
+    what else must be free when it begins.
+
     Some actions have two directions, and a field that is true or false. `off` describes the action if this field is
     false.
     """
@@ -36,6 +43,8 @@ class _Action:
     do: Callable[["Acts", Fields], Awaitable[None]]
     text: Phrase
     off: Phrase | None = None
+    takes: str = "reader"
+    needs: tuple[str, ...] = ("power",)
 
 
 class Acts:
@@ -55,7 +64,7 @@ class Acts:
 
         `asked` has `action` and the fields of that action. Raises RequestRefusedError: `live.action`, `live.door`,
         `live.person` or `live.story` for something that is not there, `live.request` for a wrong field, `live.busy` if
-        another act is going on.
+        another act is going on, `live.nobody` if no phone is at the reader to be taken away.
         """
         name = asked.get("action")
         action = _ACTIONS.get(name) if isinstance(name, str) else None
@@ -70,7 +79,7 @@ class Acts:
             wanted = ", ".join(f"{key} ({kind.__name__})" for key, kind in action.fields.items())
             raise RequestRefusedError(400, "live.request", f"the fields are not those of {name}. Send {wanted}")
         self._check(fields)
-        place = self._reserve(str(name), fields)
+        place = self._reserve(action, fields)
         self._begun += 1
         task = asyncio.create_task(self._run(self._begun, str(name), action, fields, place))
         self._tasks.add(task)
@@ -94,20 +103,25 @@ class Acts:
         if "name" in fields and fields["name"] not in playable():
             raise RequestRefusedError(400, "live.story", "there is no such story. `python -m sim list` shows all")
 
-    def _reserve(self, name: str, fields: Fields) -> str:
-        """Reserve the place at which the act happens: a door, the network or the whole stage."""
-        place = fields.get("door", "network" if name == "network" else "stage")
-        if place in self._busy or "stage" in self._busy or (place == "stage" and self._busy):
+    def _reserve(self, action: _Action, fields: Fields) -> str:
+        """Reserve what the action takes. Returns its name in `_busy`."""
+        at = f"{fields['door']} " if "door" in fields else ""
+        place = at + action.takes
+        taken = self._busy & {place, *(at + other for other in action.needs), "stage"}
+        if taken or (place == "stage" and self._busy):
             raise RequestRefusedError(409, "live.busy", "another act is going on there. Wait until it is over")
+        if action.takes == "hand" and not self._door(fields).reader.antenna.phones():
+            raise RequestRefusedError(409, "live.nobody", "no phone is at this reader. Let somebody tap first")
         self._busy.add(place)
-        return str(place)
+        return place
 
     async def _run(self, number: int, name: str, action: _Action, fields: Fields, place: str) -> None:
         text = action.off if action.off is not None and False in fields.values() else action.text
+        since = now_ms()
 
         def tell(state: str, code: str | None = None) -> None:
             told = {"act": number, "action": name, "door": fields.get("door"), "state": state, "code": code}
-            self._stage.tell_act({**told, "text": both(text)})
+            self._stage.tell_act({**told, "since": since, "text": both(text)})
 
         tell("began")
         state, code = "failed", None
@@ -162,6 +176,10 @@ class Acts:
         phone = replace(visitor.phone, stay_keys=None)
         await self._door(fields).tap(replace(visitor, phone=phone), tear_off_after=_TORN_AFTER)
 
+    async def take_away(self, fields: Fields) -> None:
+        """Take away the phone that is at the reader. It does nothing if the phone has left meanwhile."""
+        await self._door(fields).reader.remove()
+
     async def tag(self, fields: Fields) -> None:
         """Stick a sticker on the reader, or take it off."""
         door = self._door(fields)
@@ -178,7 +196,7 @@ class Acts:
         await asyncio.to_thread(broker.start if fields["up"] else broker.stop)
 
     async def power(self, fields: Fields) -> None:
-        """Cut the power of a lock, and boot it again."""
+        """Cut the power of a lock, whatever it is doing, and boot it again."""
         lock = self._door(fields).lock
         await lock.kill()
         before = len(lock.console)
@@ -196,6 +214,7 @@ class Acts:
 
 _AT_A_DOOR: Mapping[str, type] = {"door": str}
 _BY_SOMEBODY: Mapping[str, type] = {"door": str, "person": str}
+_TWO_WAYS: Mapping[str, type] = {"door": str, "on": bool}
 _ACTIONS = {
     "tap": _Action(_BY_SOMEBODY, Acts.tap, phrase("somebody holds a phone to the reader")),
     "tap-pin": _Action(_AT_A_DOOR, Acts.tap_pin, phrase("somebody types a PIN")),
@@ -203,18 +222,29 @@ _ACTIONS = {
     "tampered": _Action(_AT_A_DOOR, Acts.tampered, phrase("a guest shows a document that was altered")),
     "tear": _Action(_BY_SOMEBODY, Acts.tear, phrase("a phone is taken away in the middle")),
     "tag": _Action(
-        {"door": str, "on": bool},
-        Acts.tag,
-        phrase("a sticker is put on the reader"),
-        phrase("the sticker is taken off the reader"),
+        _TWO_WAYS, Acts.tag, phrase("a sticker is put on the reader"), phrase("the sticker is taken off the reader")
     ),
-    "network": _Action({"up": bool}, Acts.network, phrase("the network comes back"), phrase("the network fails")),
-    "power": _Action(_AT_A_DOOR, Acts.power, phrase("the power of the lock is cut, and comes back")),
+    "take-away": _Action(
+        _AT_A_DOOR, Acts.take_away, phrase("the phone at the reader is taken away"), takes="hand", needs=()
+    ),
+    "network": _Action(
+        {"up": bool},
+        Acts.network,
+        phrase("the network comes back"),
+        phrase("the network fails"),
+        takes="network",
+        needs=(),
+    ),
+    "power": _Action(
+        _AT_A_DOOR, Acts.power, phrase("the power of the lock is cut, and comes back"), takes="power", needs=()
+    ),
     "open-door": _Action(
-        {"door": str, "on": bool},
+        _TWO_WAYS,
         Acts.open_door,
         phrase("the door is opened by hand"),
         phrase("the door is shut by hand"),
+        takes="leaf",
+        needs=(),
     ),
-    "story": _Action({"name": str}, Acts.story, phrase("a story plays")),
+    "story": _Action({"name": str}, Acts.story, phrase("a story plays"), takes="stage", needs=()),
 }

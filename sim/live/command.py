@@ -11,7 +11,7 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from sim.live.acts import Acts
 from sim.live.connections import Server
 from sim.live.server import application
 from sim.live.stage import Stage, playable, stage
+from sim.progress import Progress, console
 from sim.words import phrase
 
 _HOST = "127.0.0.1"
@@ -89,10 +90,12 @@ async def serve(settings: Settings, listening: socket.socket, ready: Callable[[s
 
 
 async def _play(settings: Settings, folder: Path, listening: socket.socket, ready: Callable[[str], None]) -> None:
-    async with (
-        stage(folder, settings.runtime, settings.doors, settings.language) as shown,
-        serving(shown, listening) as (address, acts),
-    ):
+    async with AsyncExitStack() as stack:
+        with Progress(console(stderr=True), language=settings.language) as progress:
+            shown = await stack.enter_async_context(
+                stage(folder, settings.runtime, settings.doors, settings.language, progress.step)
+            )
+        address, acts = await stack.enter_async_context(serving(shown, listening))
         if settings.story is not None:
             acts.begin({"action": "story", "name": settings.story})
         ready(address)

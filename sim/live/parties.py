@@ -19,6 +19,7 @@ from sim.door import Door
 from sim.live.refusal import RequestRefusedError
 from sim.live.stores import JournalReports, outbox
 from sim.live.texts import both
+from sim.meanings import meaning
 from sim.people import Person
 from sim.province.store import Registration
 from sim.province.view import KINDS
@@ -65,11 +66,20 @@ def _party(
 ) -> dict[str, Any]:
     return {
         "party": party,
-        "reads": [{"name": _name(name), "value": both(_text(value))} for name, value in reads],
+        "reads": [_read(name, value) for name, value in reads],
         "hidden": [_name(name) for name in hidden],
         "bytes": held.hex() if held else None,
         "where": both(where),
     }
+
+
+def _read(name: Phrase | str, value: object) -> dict[str, Any]:
+    """Return name and value of something that was read. If the value is a code with a meaning, `value` says what it
+    means, and `code` is the code.
+    """
+    text = _text(value)
+    meant = meaning(name, text) if isinstance(name, str) and isinstance(text, str) else None
+    return {"name": _name(name), "value": both(meant or text), "code": text if meant is not None else None}
 
 
 def _name(name: Phrase | str) -> dict[str, str] | str:
@@ -83,8 +93,10 @@ def _text(value: object) -> Phrase | str:
         return value.hex() if len(value) <= 32 else phrase("{size:byte}", size=len(value))
     if isinstance(value, cbor2.CBORTag):
         return str(value.value)
+    if isinstance(value, dict):
+        return str(value.get("vehicle_category_code", value))  # a driving privilege (ISO/IEC 18013-5, 7.2.4)
     if isinstance(value, list):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(str(_text(one)) for one in value)
     return str(value)
 
 

@@ -102,6 +102,10 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
         client = stage.stream.join(request.headers.get("last-event-id"))
         return EventStream(client, stage.stream.leave)
 
+    async def token_holds(request: Request) -> Response:
+        check_token(request.headers, token)
+        return JSONResponse({"ok": True})
+
     async def act(request: Request) -> Response:
         check_token(request.headers, token)
         return JSONResponse({"act": acts.begin(await _body(request))}, 202)
@@ -119,6 +123,7 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
                 Route("/", index),
                 Route("/page/{name}", page),
                 Route("/events", events),
+                Route("/token", token_holds),
                 Route("/act", act, methods=["POST"]),
                 Route("/record/{door}/{counter}", record),
             ],

@@ -1,6 +1,7 @@
 """The stage shows the page's own site. While a story plays, the stage shows the site of that story instead."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ from sim.visitors import Visitor
 from sim.words import Phrase, phrase
 
 _SEED = 7
+
+
+def now_ms() -> int:
+    """Return the time of this machine in milliseconds since 1970. The browser is on this machine and has the same."""
+    return int(time.time() * 1000)
 
 
 def plan(doors: int, threads: bool = False) -> Plan:
@@ -61,10 +67,13 @@ class Stage:
     async def play(self, name: str) -> None:
         """Play a story on a site of its own, which is shown until the story is over.
 
-        Raises ConfigError if this machine cannot run it.
+        Each step of the building of the site is told. Raises ConfigError if this machine cannot run the story.
         """
-        self._tell_story(name, "playing", None, [])
         promises: list[Promise] = []
+
+        def step(what: Phrase) -> None:
+            if self._story is not None and self._story["state"] == "building":  # the others are taps and promises
+                self._tell_story(name, "building", promises, step=what)
 
         @contextmanager
         def shown(script: Script) -> Iterator[None]:
@@ -73,19 +82,22 @@ class Stage:
 
             def told() -> None:
                 if self._story is not None and len(self._story["promises"]) != len(promises):
-                    self._tell_story(name, "playing", None, promises)
+                    self._tell_story(name, "playing", promises)
 
+            self._tell_story(name, "playing", promises)
             self._show(Watch(script.site, self.stream.publish, on_look=told))
             try:
                 yield
             finally:
+                self._tell_story(name, "ending", promises)
                 self._show(self._own)
 
+        self._tell_story(name, "building", promises)
         ok: bool | None = None
         try:
-            ok = (await perform(playable()[name], runtime=self._runtime, around=shown)).ok
+            ok = (await perform(playable()[name], runtime=self._runtime, on_step=step, around=shown)).ok
         finally:
-            self._tell_story(name, "over", bool(ok), promises)
+            self._tell_story(name, "over", promises, ok=bool(ok))
 
     def tell_act(self, told: dict[str, Any]) -> None:
         """Publish that an act began or ended. A page that comes in between is told that the act is going on."""
@@ -109,10 +121,17 @@ class Stage:
             for kind, content in watch.state():
                 self.stream.publish(kind, content)
 
-    def _tell_story(self, name: str, state: str, ok: bool | None, promises: list[Promise]) -> None:
+    def _tell_story(
+        self, name: str, state: str, promises: list[Promise], step: Phrase | None = None, ok: bool | None = None
+    ) -> None:
+        before = self._story
+        # The seconds of a state count from its beginning, those of the building from the beginning of each step.
+        goes_on = before is not None and before["state"] == state and step is None
         self._story = {
             "name": name,
             "state": state,
+            "step": None if step is None else both(step),
+            "since": before["since"] if before is not None and goes_on else now_ms(),
             "ok": ok,
             "promises": [{"claim": both(promise.claim), "held": promise.held} for promise in promises],
         }
@@ -135,12 +154,13 @@ class Stage:
             "doors": [
                 {
                     "id": door.name,
+                    "name": both(phrase("door {number}", number=number)),
                     "listing": door.bookings.listing,
                     "room": ROOM,
                     "lock": door.lock_id.hex(),
                     "edge": next((edge.name for edge in site.edges if door.address in edge.addresses), None),
                 }
-                for door in site.doors
+                for number, door in enumerate(site.doors, 1)
             ],
             "edges": [edge.name for edge in site.edges],
             "people": [
@@ -171,7 +191,10 @@ def _document(visitor: Visitor) -> Mapping[str, str]:
 
 
 @asynccontextmanager
-async def stage(folder: Path, runtime: str, doors: int, language: str) -> AsyncIterator[Stage]:
-    """Build the page's own site in `folder`, with its people."""
-    async with build(folder, _SEED, runtime, plan(doors)) as site:
+async def stage(
+    folder: Path, runtime: str, doors: int, language: str, on_step: Callable[[Phrase], None] | None = None
+) -> AsyncIterator[Stage]:
+    """Build the page's own site in `folder`, with its people. `on_step` is called at each step of the building."""
+    async with build(folder, _SEED, runtime, plan(doors), on_step) as site:
+        site.on_step = lambda what: None  # from here on, the page tells of each tap
         yield Stage(site, await arrive(site), runtime, language)

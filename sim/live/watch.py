@@ -16,12 +16,13 @@ from sim.live.refusal import RequestRefusedError
 from sim.live.stores import JournalReports, stores
 from sim.live.stream import Told
 from sim.live.texts import both
+from sim.meanings import reason
 from sim.site import Site
 from sim.tap import Tap
 from sim.timeline import Moment
 
 TAPS = 20
-"""A new browser is told about this many taps of each door."""
+"""Of the taps at each door, this many are kept, and told to a new browser."""
 
 
 class _DoorWatch:
@@ -32,7 +33,9 @@ class _DoorWatch:
         self.panel = Panel(door)
         self.journal = JournalReports()
         self.taps: dict[int, dict[str, Any]] = {}
-        """The last message of each tap, by the tap's number."""
+        """The last message of each tap, by the tap's number. Of the taps that are over, only the newest are kept."""
+        self.over: set[int] = set()
+        """Numbers of the taps that are over, so that nothing about them can change any more."""
         self.stores: dict[str, Any] | None = None
         self.seen: tuple[int, ...] = ()
         self.board: Told | None = None
@@ -141,12 +144,16 @@ class Watch:
     # --- taps --------------------------------------------------------------------------------------------------------
 
     def _look_at_taps(self, watch: _DoorWatch) -> None:
-        ended = [(tap, True) for tap in watch.door.taps if not watch.taps.get(tap.number, {}).get("over", False)]
+        ended = [(tap, True) for tap in watch.door.taps if tap.number not in watch.over]
         for tap, answered in ended + [(tap, False) for tap in watch.door.going_on()]:
             told = self._tap(watch.door, tap, answered)
             if told is not None and told != watch.taps.get(tap.number):
                 watch.taps[tap.number] = told
                 self._publish("tap", told)
+                if told["over"]:
+                    watch.over.add(tap.number)
+        for number in [number for number in sorted(watch.taps) if number in watch.over][:-TAPS]:
+            del watch.taps[number]
 
     def _tap(self, door: Door, tap: Tap, answered: bool) -> dict[str, Any] | None:
         said = timeline.moments(self.site, door, tap)
@@ -164,6 +171,7 @@ class Watch:
             "over": answered and timeline.complete(said),
             "outcome": _outcome(tap, answered),
             "code": tap.refusal,
+            "reason": None if tap.refusal is None else both(reason(tap.refusal)),
             "moments": [self._moment(moment) for moment in said],
         }
 

@@ -31,13 +31,14 @@ class Feed:
 
     Each browser that connects gets all messages so far, and then those that `send` adds. `acts` has the bodies of all
     acts that were posted. `refusal` is the answer to further acts: status, code and message; None accepts them.
-    `records` has the answers for `/record/DOOR/COUNTER`, by that path.
+    `records` has the answers for `/record/DOOR/COUNTER`, by that path. `token` is what the server takes.
     """
 
     def __init__(self) -> None:
         self.acts: list[dict[str, Any]] = []
         self.refusal: tuple[int, str, Any] | None = None
         self.records: dict[str, Any] = {}
+        self.token = TOKEN
         self.connections = 0
         self._sent: list[tuple[str, Any]] = []
         self._browsers: list[queue.Queue[tuple[str, Any] | None]] = []
@@ -54,7 +55,7 @@ class Feed:
     @property
     def address(self) -> str:
         """The address of the page, with the token."""
-        return f"http://127.0.0.1:{self._server.server_port}/#{TOKEN}"
+        return f"http://127.0.0.1:{self._server.server_port}/#{self.token}"
 
     def send(self, kind: str, data: Mapping[str, Any]) -> None:
         """Send a message to all browsers, and to those that connect later."""
@@ -100,6 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/events":
             self._stream()
+        elif self.path == "/token":
+            holds = self.headers["Mooring-Token"] == self.of.token
+            self._json(200 if holds else 403, {} if holds else {"code": "live.token", "message": "no valid token"})
         elif self.path.startswith("/record/"):
             found = self.of.records.get(self.path.removeprefix("/record/"))
             self._json(404, {"code": "live.record", "message": "no such record"}) if found is None else self._json(
@@ -115,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.headers["Mooring-Token"] != TOKEN:
+        if self.headers["Mooring-Token"] != self.of.token:
             self._json(403, {"code": "live.token", "message": "no valid token"})
         elif self.of.refusal is not None:
             status, code, message = self.of.refusal

@@ -29,7 +29,13 @@ STORIES = [
 
 def site(lang: str = "en") -> Message:
     doors = [
-        {"id": f"door-{n}", "listing": "330106-7K2M9Q", "room": f"West Lake Lane 12, room 30{n}", "edge": "edge-1"}
+        {
+            "id": f"door-{n}",
+            "name": both(f"door {n}", f"{n} 号门"),
+            "listing": "330106-7K2M9Q",
+            "room": f"West Lake Lane 12, room 30{n}",
+            "edge": "edge-1",
+        }
         | {"lock": f"{n}a7be64014c36548b6b392ac4c353927"}
         for n in (1, 2)
     ]
@@ -155,6 +161,7 @@ def tap(moments: int = len(MOMENTS), number: int = 1, who: str = "Gustav Bergstr
         "over": "journal.receipted 1" in names,
         "outcome": "opened" if "opened" in names else None,
         "code": None,
+        "reason": None,
         "counter": 1 if "durable" in names else None,
         "moments": known,
         **facts,
@@ -162,7 +169,36 @@ def tap(moments: int = len(MOMENTS), number: int = 1, who: str = "Gustav Bergstr
 
 
 def refused(number: int = 2, code: str = "grant.none", who: str = "Astrid Sandell") -> Message:
-    return tap(6, number, who, over=True, counter=None, outcome="refused", code=code)
+    why = both("no stay here names this document", "这里没有这份证件的预订")
+    return tap(6, number, who, over=True, counter=None, outcome="refused", code=code, reason=why)
+
+
+def act(action: str, door: str | None = "door-1", number: int = 1, state: str = "began", **facts: Any) -> Message:
+    """Return the message that an act began, or how it ended."""
+    text = both("somebody does something", "有人做了什么")
+    return "act", {
+        "act": number,
+        "action": action,
+        "door": door,
+        "state": state,
+        "since": 0,
+        "code": None,
+        "text": text,
+        **facts,
+    }
+
+
+def story(state: str, step: dict[str, str] | None = None, since: int = 0, **facts: Any) -> Message:
+    """Return the message about the story that is played."""
+    told: dict[str, Any] = {
+        "name": "first-checkin",
+        "state": state,
+        "step": step,
+        "since": since,
+        "ok": None,
+        "promises": [],
+    }
+    return "story", {**told, **facts}
 
 
 def record() -> dict[str, Any]:

@@ -1,6 +1,8 @@
 // The buttons: who comes to the door, and what goes wrong. The server says when an act began, and how it ended.
 
+import { clock } from "/page/clock.js";
 import { byId, el, icon, whole } from "/page/dom.js";
+import { doorName } from "/page/door.js";
 import { Refused, act } from "/page/server.js";
 import { knows, onLanguage, pick, say } from "/page/words.js";
 
@@ -14,19 +16,36 @@ export function tell(sentence) {
     byId("said").textContent = told();
 }
 
+// Shows whether a button works now. A button that does not work can still be reached, and says why.
+export function enable(button, why) {
+    button.setAttribute("aria-disabled", String(why !== null));
+    button.dataset.why = why ?? "";
+    if (why === null) button.removeAttribute("title");
+    else button.title = say(why);
+}
+
 // Sends an act. What the server refuses is said, with its code.
 export async function send(state, action, facts) {
-    if (state.busy(facts.door ?? action)) {
-        tell(() => say("busy"));
+    const why = state.why(action);
+    if (why !== null) {
+        tell(() => (why.startsWith("error.") ? `${why.slice(6)}: ${say(why)}` : say(why)));
         return;
     }
     try {
         await act(action, facts);
     } catch (error) {
         if (!(error instanceof Refused)) throw error;
+        if (error.code === "live.token") state.token(false);
         const known = `error.${error.code}`;
         tell(() => `${error.code}: ${error.text && !knows(known) ? pick(error.text) : say(known)}`);
     }
+}
+
+// Returns who came to the door. Somebody whom the page invented for a purpose is named by it.
+export function visitor(state, tap) {
+    const kind = state.person(tap.person)?.kind;
+    const name = pick(tap.who);
+    return knows(`visitor.${kind}`) ? say(`visitor.${kind}`, { name }) : name;
 }
 
 // Returns how a tap ended, in words.
@@ -34,7 +53,8 @@ export function outcome(tap) {
     if (!tap.outcome) return say("outcome.under-way");
     const opened = tap.moments.find((moment) => moment.id === "opened");
     if (opened) return say("outcome.opened-after", { ms: whole(opened.at - tap.began) });
-    return tap.code ? say("outcome.refused-with", { code: tap.code }) : say(`outcome.${tap.outcome}`);
+    if (!tap.code) return say(`outcome.${tap.outcome}`);
+    return say("outcome.refused-with", { reason: pick(tap.reason), code: tap.code });
 }
 
 function drawPeople(state) {
@@ -81,10 +101,10 @@ function drawState(state) {
     const on = pressed(state);
     for (const each of document.querySelectorAll("[data-switch]"))
         each.setAttribute("aria-pressed", String(on[each.dataset.switch]));
-    for (const each of byId("acts").querySelectorAll("button")) {
-        const place = each.dataset.switch === "network" ? "network" : state.door;
-        each.setAttribute("aria-disabled", String(!state.connected || state.busy(place)));
-    }
+    for (const each of byId("acts").querySelectorAll("button"))
+        enable(each, state.why(each.dataset.act ?? each.dataset.switch));
+    const going = [...state.acts.values()].find((act) => [state.door, null].includes(act.door) && act.action !== "story");
+    byId("said-clock").replaceChildren(...(going?.since && state.connected ? [clock(going.since)] : []));
 }
 
 function draw(state) {
@@ -132,7 +152,13 @@ export function startActs(state) {
     state.on(["tap"], (tap) => {
         if (!tap.outcome) watched.add(tap.tap);
         else if (watched.delete(tap.tap))
-            tell(() => say("outcome.of", { door: tap.door, name: pick(tap.who), outcome: outcome(tap) }));
+            tell(() =>
+                say("outcome.of", {
+                    door: doorName(state, tap.door),
+                    name: visitor(state, tap),
+                    outcome: outcome(tap),
+                }),
+            );
     });
     state.on(["site"], () => {
         watched.clear();
@@ -140,6 +166,6 @@ export function startActs(state) {
     });
     state.on(["act"], (done) => onAct(state, done));
     state.on(["door"], () => draw(state));
-    state.on(["board", "network", "story", "connection"], () => drawState(state));
+    state.on(["board", "network", "story", "connection", "tap"], () => drawState(state));
     onLanguage(() => draw(state));
 }

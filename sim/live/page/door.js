@@ -47,15 +47,25 @@ function staff(hertz, sounding) {
     return drawn;
 }
 
+// Returns what people call a door. Its id is for engineers.
+export function doorName(state, id) {
+    return pick(state.site.doors.find((door) => door.id === id)?.name ?? id);
+}
+
+// Returns colour and sign of the lamp. Nobody knows the lamp of a door from which nothing is heard.
+function light(board) {
+    if (!board) return { shown: "off", sign: "unknown" };
+    return board.power ? { shown: colour(board), sign: board.pattern ?? "idle" } : { shown: "off", sign: "idle" };
+}
+
 // A small lamp with its sign. It tells apart without colour, beside the words.
 export function lamp(board) {
-    const shown = board.power ? colour(board) : "off";
-    const pattern = board.power ? (board.pattern ?? "idle") : "idle";
+    const { shown, sign } = light(board);
     return svg(
         "svg",
         { class: "lamp", "data-colour": shown, viewBox: "0 0 44 44", "aria-hidden": "true" },
         svg("circle", { class: "lens", cx: 22, cy: 22, r: 20 }),
-        svg("use", { class: "glyph", href: `#g-${pattern}`, x: 6, y: 6, width: 32, height: 32 }),
+        svg("use", { class: "glyph", href: `#g-${sign}`, x: 6, y: 6, width: 32, height: 32 }),
     );
 }
 
@@ -70,6 +80,7 @@ function rhythmWords(rhythm) {
 
 // Returns what the lamp says. While it blinks, the words stay those of the signal.
 export function lampWords(board, signals) {
+    if (!board) return say("unknown");
     if (!board.power) return say("lamp.no-power");
     const signal = signals[board.pattern];
     if (!signal) return say(`colour.${colour(board)}`);
@@ -94,6 +105,7 @@ function beats(rhythm) {
 }
 
 function toneWords(board) {
+    if (!board) return say("unknown");
     if (board.tone) return say("tone.sounds", { hertz: board.tone, note: note(board.tone) });
     const last = heard[board.door];
     return last?.hertz
@@ -103,7 +115,7 @@ function toneWords(board) {
 
 function drawTabs(state) {
     const tabs = state.site.doors.map((door) => {
-        const board = state.boards[door.id];
+        const board = state.board(door.id);
         const chosen = door.id === state.door;
         return el(
             "button",
@@ -115,11 +127,12 @@ function drawTabs(state) {
                 "aria-selected": String(chosen),
                 "aria-controls": "door-panel",
                 tabindex: chosen ? 0 : -1,
+                title: door.id,
                 click: () => state.showDoor(door.id),
             },
-            board ? lamp(board) : null,
-            el("span", {}, door.id),
-            board ? el("span", { class: "unseen" }, `, ${lampWords(board, state.site.signals)}`) : null,
+            lamp(board),
+            el("span", {}, doorName(state, door.id)),
+            el("span", { class: "unseen" }, `, ${lampWords(board, state.site.signals)}`),
         );
     });
     const bar = byId("doors");
@@ -138,29 +151,30 @@ function drawDoor(state) {
         room: pick(door.room),
         lock: door.lock.slice(0, 16),
     });
-    const board = state.boards[door.id];
-    if (!board) return;
-    const tap = state.tapsHere().at(-1);
+    const board = state.board(door.id);
+    const { shown, sign } = light(board);
     const scene = byId("scene");
-    scene.dataset.power = board.power ? "on" : "off";
-    scene.dataset.colour = board.power ? colour(board) : "off";
-    scene.dataset.strike = board.strike ? "open" : "shut";
-    scene.dataset.contact = board.contact ? "open" : "closed";
-    scene.dataset.tone = board.tone ? "on" : "off";
-    scene.dataset.tag = board.tag ? "on" : "off";
-    scene.dataset.phone =
-        tap && !tap.outcome && tap.moments.some((moment) => moment.id === "phone.tap") ? "here" : "away";
-    byId("glyph").setAttribute("href", `#g-${board.power ? (board.pattern ?? "idle") : "idle"}`);
-    const rhythm = board.power ? (state.site.signals[board.pattern]?.rhythm ?? "") : "";
+    Object.assign(scene.dataset, {
+        power: board ? (board.power ? "on" : "off") : "unknown",
+        colour: shown,
+        strike: board ? (board.strike ? "open" : "shut") : "unknown",
+        contact: board ? (board.contact ? "open" : "closed") : "unknown",
+        tone: board?.tone ? "on" : "off",
+        tag: board?.tag ? "on" : "off",
+        phone: state.phoneHere() ? "here" : "away",
+    });
+    byId("glyph").setAttribute("href", `#g-${sign}`);
+    const rhythm = board?.power ? (state.site.signals[board.pattern]?.rhythm ?? "") : "";
     const said = lampWords(board, state.site.signals);
     byId("lamp").replaceChildren(lamp(board), el("span", {}, said, beats(rhythm)));
-    const hertz = board.tone || heard[door.id]?.hertz || 0;
-    byId("tone").replaceChildren(staff(hertz, board.tone > 0), el("span", {}, toneWords(board)));
-    const strike = say(board.strike ? "strike.open" : "strike.shut");
-    const contact = say(board.contact ? "contact.open" : "contact.closed");
+    const hertz = board ? board.tone || heard[door.id]?.hertz || 0 : 0;
+    byId("tone").replaceChildren(staff(hertz, Boolean(board?.tone)), el("span", {}, toneWords(board)));
+    const known = (key) => (board ? say(key) : say("unknown"));
+    const strike = known(board?.strike ? "strike.open" : "strike.shut");
+    const contact = known(board?.contact ? "contact.open" : "contact.closed");
     byId("strike").textContent = strike;
     byId("contact").textContent = contact;
-    byId("scene-says").textContent = say("door.says", { door: door.id, lamp: said, strike, contact });
+    byId("scene-says").textContent = say("door.says", { door: doorName(state, door.id), lamp: said, strike, contact });
 }
 
 function chooseByKey(state, event) {
@@ -181,7 +195,7 @@ export function startDoor(state) {
     state.on(["site"], () => {
         for (const kept of [heard, before]) Object.keys(kept).forEach((door) => delete kept[door]);
     });
-    state.on(["site", "board", "tap", "door"], () => drawDoor(state));
+    state.on(["site", "board", "tap", "door", "connection"], () => drawDoor(state));
     byId("doors").addEventListener("keydown", (event) => chooseByKey(state, event));
     onLanguage(() => drawDoor(state));
 }

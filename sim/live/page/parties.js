@@ -1,6 +1,7 @@
 // What each party could and could not read of one record, with the bytes that it holds.
 
 import { byId, el } from "/page/dom.js";
+import { doorName } from "/page/door.js";
 import { Refused, record } from "/page/server.js";
 import { knows, onLanguage, pick, say } from "/page/words.js";
 
@@ -22,9 +23,13 @@ function elementName(name) {
     return knows(`element.${name}`) ? say(`element.${name}`) : name;
 }
 
+// Returns what a value means, and beside it the code that the data has, unless both are the same.
 function elementValue(one) {
     const value = pick(one.value);
-    return one.name === "kind" && knows(`kind.${value}`) ? say(`kind.${value}`) : value;
+    const kind = one.name === "kind" && knows(`kind.${value}`);
+    const code = kind ? value : one.code;
+    const words = kind ? say(`kind.${value}`) : value;
+    return code && code !== words ? [words, " ", el("code", {}, code)] : [words];
 }
 
 function bytes(party, found) {
@@ -49,7 +54,7 @@ function contents(party, found) {
     if (!found.bytes && !found.reads.length && !found.hidden.length)
         return [el("p", { class: "where" }, pick(found.where))]; // the record never came here, or has not come yet
     const reads = found.reads.map((one) =>
-        el("div", {}, el("dt", {}, elementName(one.name)), el("dd", {}, elementValue(one))),
+        el("div", {}, el("dt", {}, elementName(one.name)), el("dd", {}, ...elementValue(one))),
     );
     const hidden = found.hidden.map((name) => el("li", {}, elementName(name)));
     const words = [
@@ -100,7 +105,9 @@ export function startParties(state) {
 
     function draw() {
         if (!state.site) return;
-        byId("parties-says").textContent = subject ? say("parties.of", subject) : say("parties.none");
+        byId("parties-says").textContent = subject
+            ? say("parties.of", { ...subject, door: doorName(state, subject.door) })
+            : say("parties.none");
         const made = PARTIES.map((party) => {
             const box = el("div", { class: "party-box" });
             const details = el(

@@ -1,6 +1,7 @@
-// Requests to the server. The token is in the address that the console printed, after the #.
+// Requests to the server. The token is in the address that the console printed, after the #. Only that address has it, so
+// a page whose command was started again cannot find the new token by itself.
 
-const token = decodeURIComponent(location.hash.slice(1));
+const token = () => location.hash.slice(1);
 
 export class Refused extends Error {
     constructor(code, text) {
@@ -22,15 +23,26 @@ async function ask(path, options) {
     return body;
 }
 
+// Returns whether the server takes the token of this page's address, or null if the server does not answer.
+export async function tokenHolds() {
+    try {
+        await ask("/token", { headers: { "Mooring-Token": token() } });
+        return true;
+    } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        return error.code === "live.token" ? false : null;
+    }
+}
+
 export function act(action, facts = {}) {
     return ask("/act", {
         method: "POST",
-        headers: { "Content-Type": "application/json", "Mooring-Token": token },
+        headers: { "Content-Type": "application/json", "Mooring-Token": token() },
         body: JSON.stringify({ action, ...facts }),
     });
 }
 
 export function record(door, counter) {
     const path = `/record/${encodeURIComponent(door)}/${encodeURIComponent(counter)}`;
-    return ask(path, { headers: { "Mooring-Token": token } });
+    return ask(path, { headers: { "Mooring-Token": token() } });
 }

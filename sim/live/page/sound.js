@@ -14,7 +14,7 @@ export function startSound(state) {
     function play() {
         if (!context) return;
         const wanted = button.getAttribute("aria-pressed") === "true";
-        const tone = wanted ? (state.boards[state.door]?.tone ?? 0) : 0;
+        const tone = wanted ? (state.board()?.tone ?? 0) : 0;
         if (tone) oscillator.frequency.value = tone;
         gain.gain.setTargetAtTime(tone ? LOUD : 0, context.currentTime, SOFT_SECONDS);
     }
@@ -32,5 +32,5 @@ export function startSound(state) {
         play();
         await context?.resume();
     });
-    state.on(["board", "door", "site"], play);
+    state.on(["board", "door", "site", "connection"], play);
 }

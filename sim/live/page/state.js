@@ -1,6 +1,9 @@
 // What the server has told so far. Views draw from here; nothing is computed that the server knows better.
 
-const fresh = () => ({ site: null, boards: {}, taps: new Map(), stores: {}, acts: {}, tags: {} });
+const TAPS_KEPT = 20; // of each door, as the server keeps them
+const AT_ANY_TIME = ["power", "open-door", "take-away"]; // acts that are possible while somebody is at the door
+
+const fresh = () => ({ site: null, boards: {}, taps: new Map(), stores: {}, acts: new Map() });
 
 export class State extends EventTarget {
     constructor() {
@@ -11,7 +14,8 @@ export class State extends EventTarget {
         this.network = true;
         this.story = null;
         this.connected = false;
-        this.newLine = false; // is the next site the first one of this connection?
+        this.tokenHolds = true; // as long as the server has not refused it
+        this.newLine = false; // is the next message the first one of this connection?
     }
 
     // Calls `draw` whenever a message of these kinds has come, or another door or tap is shown.
@@ -24,21 +28,29 @@ export class State extends EventTarget {
     }
 
     take(kind, data) {
+        const first = this.newLine;
+        this.newLine = false;
         if (kind === "site") {
             const door = this.door;
             // A server that was started again tells of its story after the site, if it plays one.
-            if (this.newLine) this.story = null;
-            this.newLine = false;
+            if (first) this.story = null;
             Object.assign(this, fresh(), { site: data, network: data.network });
             this.tapChosen = null;
             this.door = data.doors.some((each) => each.id === door) ? door : (data.doors[0]?.id ?? null);
         } else if (kind === "board") this.boards[data.door] = data;
-        else if (kind === "tap") this.taps.set(data.tap, data);
+        else if (kind === "tap") this.keep(data);
         else if (kind === "stores") this.stores[data.door] = data;
-        else if (kind === "act") this.acts[data.door ?? data.action] = data;
+        else if (kind === "act" && data.state === "began") this.acts.set(data.act, data);
+        else if (kind === "act") this.acts.delete(data.act);
         else if (kind === "story") this.story = data;
         else if (kind === "network") this.network = data.up;
         this.tell(kind, data);
+    }
+
+    keep(tap) {
+        this.taps.set(tap.tap, tap);
+        for (const old of this.tapsAt(tap.door).slice(0, -TAPS_KEPT))
+            if (old.tap !== this.tapChosen) this.taps.delete(old.tap);
     }
 
     showDoor(id) {
@@ -58,10 +70,18 @@ export class State extends EventTarget {
         this.tell("connection");
     }
 
+    // The server takes the token of this address, or refuses it. Null: the server did not answer.
+    token(holds) {
+        if (holds !== null) this.tokenHolds = holds;
+        this.tell("connection");
+    }
+
+    tapsAt(door) {
+        return [...this.taps.values()].filter((tap) => tap.door === door).sort((one, other) => one.tap - other.tap);
+    }
+
     tapsHere() {
-        return [...this.taps.values()]
-            .filter((tap) => tap.door === this.door)
-            .sort((one, other) => one.tap - other.tap);
+        return this.tapsAt(this.door);
     }
 
     shownTap() {
@@ -72,9 +92,30 @@ export class State extends EventTarget {
         return this.site?.people.find((each) => each.id === id) ?? null;
     }
 
-    // Is an act going on at this place: a door, "network", or "story", which takes the whole site?
-    busy(place) {
-        const begun = [place, "story"].some((each) => this.acts[each]?.state === "began");
-        return begun || this.story?.state === "playing";
+    // Returns what the shown door's board shows, or null if nobody knows: the last lamp says nothing about now.
+    board(door = this.door) {
+        return this.connected ? (this.boards[door] ?? null) : null;
+    }
+
+    // Is a phone at the reader of the shown door?
+    phoneHere() {
+        const tap = this.connected ? this.tapsHere().at(-1) : null;
+        return Boolean(tap && !tap.outcome && tap.moments.some((moment) => moment.id === "phone.tap"));
+    }
+
+    // Returns why an act cannot begin now, as a key of the page's words. Null: it can. The server decides in the end.
+    why(action) {
+        if (!this.connected) return "why.away";
+        if (!this.tokenHolds) return "error.live.token";
+        if (this.story && this.story.state !== "over") return "why.story";
+        const acts = [...this.acts.values()];
+        if (action === "story") return acts.length ? "why.act" : null;
+        const same = (act) => act.action === action && act.door === (action === "network" ? null : this.door);
+        if (action === "network" || AT_ANY_TIME.includes(action)) {
+            if (acts.some(same)) return "why.same";
+            return action !== "take-away" || this.phoneHere() ? null : "error.live.nobody";
+        }
+        const blocks = (act) => act.door === this.door && (act.action === "power" || !AT_ANY_TIME.includes(act.action));
+        return acts.some(blocks) ? "why.door" : null;
     }
 }

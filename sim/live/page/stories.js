@@ -1,6 +1,7 @@
 // The whole story that plays by itself, and every scenario by name. Promises are ticked as the server reports them.
 
-import { send } from "/page/acts.js";
+import { enable, send } from "/page/acts.js";
+import { clock } from "/page/clock.js";
 import { byId, el, icon } from "/page/dom.js";
 import { onLanguage, pick, say } from "/page/words.js";
 
@@ -18,24 +19,28 @@ function drawChoice(state) {
 
 function drawTells(state) {
     const chosen = state.site?.stories.find((story) => story.name === byId("story-name").value);
-    byId("story-tells").textContent = chosen ? pick(chosen.tells) : "";
+    const why = state.why("story"); // what the buttons wait for is more urgent than what the story tells
+    byId("story-tells").textContent = chosen ? (why ? say(why) : pick(chosen.tells)) : "";
 }
 
 function title(story) {
     const held = story.promises.filter((promise) => promise.held).length;
     const name = story.name === TOUR ? say("story.whole") : story.name;
     const values = { name, held, all: story.promises.length };
-    if (story.state === "playing") return say("story.playing", values);
+    if (story.state === "building") return say("story.building", { name, step: pick(story.step) });
+    if (story.state !== "over") return say(`story.${story.state}`, values);
     return say(story.ok ? "story.held" : "story.broken", values);
 }
 
 function drawPromises(state) {
     const story = state.story;
     byId("promises").hidden = !story;
-    const free = state.connected && !state.busy(state.door);
-    for (const each of [byId("tour"), byId("story-form").querySelector("button")])
-        each.setAttribute("aria-disabled", String(!free));
+    for (const each of [byId("tour"), byId("story-form").querySelector("button")]) enable(each, state.why("story"));
+    drawTells(state);
     if (!story) return;
+    const going = story.state !== "over" && state.connected;
+    byId("promises").dataset.state = story.state;
+    byId("story-clock").replaceChildren(...(going && story.since ? [clock(story.since)] : []));
     byId("promises").dataset.ok = String(story.ok);
     byId("promises-title").textContent = title(story);
     byId("promise-list").replaceChildren(

@@ -1,12 +1,12 @@
 // The timeline of one tap, in the order in which the server sends it: causes before effects. It is never sorted here.
 
-import { outcome } from "/page/acts.js";
+import { outcome, visitor } from "/page/acts.js";
 import { byId, el, icon, svg, whole } from "/page/dom.js";
 import { onLanguage, pick, say } from "/page/words.js";
 
 const LANES = ["phone", "lock", "edge", "MQTT", "province"];
 const LANE_GAP = 13;
-const AT_MOST = 12; // taps that can be chosen
+const AT_MOST = 6; // taps that can be chosen
 
 const laneX = (party) => 8 + LANES.indexOf(party) * LANE_GAP;
 
@@ -33,7 +33,7 @@ function lanes(moment, named) {
     return drawn;
 }
 
-function table(tap) {
+function table(state, tap) {
     const named = new Map(tap.moments.map((moment) => [moment.id, moment]));
     const rows = tap.moments.map((moment) =>
         el(
@@ -58,32 +58,39 @@ function table(tap) {
     return el(
         "table",
         {},
-        el("caption", {}, say("timeline.caption", { tap: tap.number, name: pick(tap.who), outcome: outcome(tap) })),
+        el(
+            "caption",
+            {},
+            say("timeline.caption", { tap: tap.number, name: visitor(state, tap), outcome: outcome(tap) }),
+        ),
         el("thead", {}, el("tr", {}, ...head)),
         el("tbody", {}, ...rows),
     );
 }
 
+// Returns the taps that can be chosen: the newest ones, and the chosen one if it is older.
+function choice(state, shown) {
+    const taps = state.tapsHere();
+    return taps.filter((tap, at) => at >= taps.length - AT_MOST || tap === shown);
+}
+
 function chips(state, shown) {
-    return state
-        .tapsHere()
-        .slice(-AT_MOST)
-        .map((tap) => {
-            const sign = { opened: "held", refused: "broken" }[tap.outcome] ?? "waits";
-            return el(
-                "button",
-                {
-                    type: "button",
-                    "data-tap": tap.tap,
-                    "data-outcome": tap.outcome ?? "",
-                    "aria-pressed": String(tap === shown),
-                    click: () => state.showTap(tap.tap),
-                },
-                icon(sign),
-                `${tap.number} ${pick(tap.who)}`,
-                el("span", { class: "unseen" }, `, ${outcome(tap)}`),
-            );
-        });
+    return choice(state, shown).map((tap) => {
+        const sign = { opened: "held", refused: "broken" }[tap.outcome] ?? "waits";
+        return el(
+            "button",
+            {
+                type: "button",
+                "data-tap": tap.tap,
+                "data-outcome": tap.outcome ?? "",
+                "aria-pressed": String(tap === shown),
+                click: () => state.showTap(tap.tap),
+            },
+            icon(sign),
+            `${tap.number} ${visitor(state, tap)}`,
+            el("span", { class: "unseen" }, `, ${outcome(tap)}`),
+        );
+    });
 }
 
 function draw(state) {
@@ -93,8 +100,10 @@ function draw(state) {
     const focused = document.activeElement?.closest?.("#taps button")?.dataset.tap;
     bar.replaceChildren(...chips(state, shown));
     bar.hidden = !shown;
+    const earlier = shown ? state.tapsHere().at(-1).number - bar.childElementCount : 0;
+    byId("taps-earlier").textContent = earlier > 0 ? say("store.earlier", { count: earlier }) : "";
     if (focused) bar.querySelector(`[data-tap="${focused}"]`)?.focus();
-    byId("moments").replaceChildren(shown ? table(shown) : el("p", { class: "quiet" }, say("timeline.none")));
+    byId("moments").replaceChildren(shown ? table(state, shown) : el("p", { class: "quiet" }, say("timeline.none")));
 }
 
 export function startTimeline(state) {

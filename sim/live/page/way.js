@@ -1,7 +1,7 @@
 // The way of a record: phone, lock, edge agent, broker, province. The envelope stands at the last place that is
 // known from the timeline, and the line up to this place stays drawn. Nothing moves by itself, so no drawing is ahead of what is known.
 
-import { outcome } from "/page/acts.js";
+import { outcome, visitor } from "/page/acts.js";
 import { byId, el, icon, whole } from "/page/dom.js";
 import { knows, onLanguage, pick, say } from "/page/words.js";
 
@@ -85,6 +85,11 @@ function store(title, total, rows) {
     );
 }
 
+// Returns what the province complains about in a record, with its code. Of a good record, nothing is said.
+function verdictWords(one) {
+    return one.verdict === "ok" ? null : el("span", {}, say("store.flawed"), " ", el("code", {}, one.verdict));
+}
+
 function kindWords(kind) {
     return knows(`kind.${kind}`) ? say(`kind.${kind}`) : kind;
 }
@@ -92,7 +97,7 @@ function kindWords(kind) {
 function holds(state, station, tap) {
     const stores = state.stores[state.door];
     if (station === "phone") {
-        const values = tap ? { name: pick(tap.who), outcome: outcome(tap) } : {};
+        const values = tap ? { name: visitor(state, tap), outcome: outcome(tap) } : {};
         return el("p", { class: "quiet" }, say(tap ? "store.tap" : "store.phone", values));
     }
     if (station === "broker")
@@ -119,8 +124,9 @@ function holds(state, station, tap) {
         stores.province.map((one) =>
             row(
                 one.counter,
-                kindWords(one.kind),
-                stateWords(one.receipt, one.receipt ? say("store.receipt") : one.verdict),
+                el("span", { title: one.kind }, kindWords(one.kind)),
+                verdictWords(one),
+                stateWords(one.receipt, say(one.receipt ? "store.receipt" : "store.no-receipt")),
             ),
         ),
     );

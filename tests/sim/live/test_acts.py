@@ -1,12 +1,17 @@
 """Each act of the live page, over HTTP, at a real site: what it does at the door, and what it tells."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.record import CHECK_IN
 from sim import timeline
+from sim.bookings import taken
 from tests.support.live_http import Listener, LivePage
 
 SITE = {"runtime": "micropython", "doors": 2}
@@ -23,6 +28,34 @@ def tap(listener: Listener, act: dict[str, Any], over: bool = True) -> dict[str,
 
 def steps(told: dict[str, Any]) -> list[str]:
     return [moment["id"] for moment in told["moments"]]
+
+
+@contextmanager
+def hesitating(page: LivePage, heard: Listener, person: str, door: str = "door-1") -> Iterator[int]:
+    """Let somebody tap who agrees on the phone only when the block ends. Yields the number of the act."""
+    phone = next(guest.visitor.phone for guest in page.stage.guests if guest.id == person)
+    phone.agrees = agrees = asyncio.Event()
+
+    async def agree() -> None:
+        agrees.set()
+        phone.agrees = None
+
+    status, told = page.post({"action": "tap", "door": door, "person": person})
+    assert status == 202
+    heard.until(
+        "tap", lambda data: any(moment["text"]["en"].startswith("agrees, and") for moment in data["moments"][-1:])
+    )
+    try:
+        yield told["act"]
+    finally:
+        page.run(agree())
+
+
+def ended(heard: Listener, *acts: int) -> None:
+    """Wait until these acts are over, in any order."""
+    going = set(acts)
+    while going:
+        going -= {heard.until("act", lambda data: data["state"] == "done")["act"]}
 
 
 def test_a_tap_is_told_from_its_first_moment_to_the_receipt_in_the_order_of_the_timeline(
@@ -157,11 +190,15 @@ def test_an_act_that_fails_is_told_with_its_code_and_the_door_is_free_again(page
     assert page.act(heard, "power", door="door-2")["state"] == "done"
 
 
-def test_without_a_network_the_door_opens_and_the_record_waits(page: LivePage, heard: Listener) -> None:
+def test_the_network_fails_during_a_tap_and_the_door_opens_and_the_record_waits(
+    page: LivePage, heard: Listener
+) -> None:
     tap(heard, page.act(heard, "tap", door="door-1", person="guest-2"))  # the adult who answers for the child
-    page.act(heard, "network", up=False)
-    assert [said.data["up"] for said in heard.heard if said.kind == "network"][-1] is False
-    told = tap(heard, page.act(heard, "tap", door="door-1", person="child-1"), over=False)
+    with hesitating(page, heard, "child-1") as tapping:
+        page.act(heard, "network", up=False)
+        assert [said.data["up"] for said in heard.heard if said.kind == "network"][-1] is False
+    ended(heard, tapping)
+    told = tap(heard, {"door": "door-1"}, over=False)
     assert told["outcome"] == "opened"
     waits = heard.until("tap", lambda data: data["tap"] == told["tap"] and "edge.waits" in steps(data))
     assert "committed" not in steps(waits)
@@ -180,9 +217,58 @@ def test_a_second_act_at_a_busy_door_is_refused_and_another_door_is_free(page: L
     story = page.post({"action": "story", "name": "first-checkin"})
     assert [first[0], second[0], elsewhere[0], story[0]] == [202, 409, 202, 409]
     assert second[1]["code"] == story[1]["code"] == "live.busy"
-    over = {first[1]["act"], elsewhere[1]["act"]}
-    while over:
-        over -= {heard.until("act", lambda data: data["state"] == "done")["act"]}
+    ended(heard, first[1]["act"], elsewhere[1]["act"])
+
+
+def test_the_power_is_cut_while_a_phone_is_read_and_the_door_stays_shut(page: LivePage, heard: Listener) -> None:
+    lock = page.stage.site.doors[0].lock
+    before = len(lock.console)
+    with hesitating(page, heard, "guest-2") as tapping:
+        status, cut = page.post({"action": "power", "door": "door-1"})
+        assert status == 202
+        heard.until("board", lambda data: data["door"] == "door-1" and not data["power"])
+    ended(heard, tapping, cut["act"])
+    told = tap(heard, {"door": "door-1"}, over=False)
+    assert (told["outcome"], told["code"], told["counter"]) == ("unfinished", None, None)
+    assert not {"opened", "durable"} & set(steps(told))
+    page.run(taken(lock, "time", before))  # without it, the lock takes no new guest
+    assert tap(heard, page.act(heard, "tap", door="door-1", person="guest-2"), over=False)["outcome"] == "opened"
+
+
+def test_a_power_cut_beside_an_opening_leaves_no_opening_that_was_not_in_flash_first(
+    page: LivePage, heard: Listener
+) -> None:
+    tapping = page.post({"action": "tap", "door": "door-2", "person": "guest-2"})[1]["act"]
+    heard.until("tap", lambda data: data["door"] == "door-2" and "door.decided 1" in steps(data))
+    status, cut = page.post({"action": "power", "door": "door-2"})
+    assert status == 202  # from here on, the lock writes its record, opens, and loses its power, in any order
+    ended(heard, tapping, cut["act"])
+    told = tap(heard, {"door": "door-2"}, over=False)
+    assert told["outcome"] in ("opened", "unfinished")
+    assert (told["outcome"] == "opened") == ("opened" in steps(told))
+    door = page.stage.site.doors[1]
+    page.run(door.drain())
+    assert (door.findings.early_openings(), door.findings.unbroken()) == (0, True)
+    assert door.bus.values[pins.STRIKE] == 0
+
+
+def test_the_phone_is_taken_away_while_it_is_read(page: LivePage, heard: Listener) -> None:
+    with hesitating(page, heard, "guest-2") as tapping:
+        for blocked in ({"action": "stranger"}, {"action": "tag", "on": True}):
+            assert page.post({"door": "door-1", **blocked})[1]["code"] == "live.busy"
+        for on in (True, False):
+            assert page.act(heard, "open-door", door="door-1", on=on)["state"] == "done"
+        assert page.act(heard, "take-away", door="door-1")["state"] == "done"
+    ended(heard, tapping)
+    told = tap(heard, {"door": "door-1"}, over=False)
+    assert (told["outcome"], told["code"]) == ("refused", "nfc.gone")
+    assert told["reason"] == {"en": "the phone was taken away too early", "zh": "手机拿开得太早"}
+    assert "opened" not in steps(told)
+
+
+def test_no_phone_can_be_taken_from_a_reader_where_there_is_none(page: LivePage) -> None:
+    status, told = page.post({"action": "take-away", "door": "door-1"})
+    assert (status, told["code"]) == (409, "live.nobody")
 
 
 @pytest.mark.parametrize(
@@ -226,6 +312,9 @@ def test_each_party_could_read_what_the_project_says(page: LivePage, heard: List
     knows = {party for party, content in held.items() if number in content or name in content}
     assert knows == {"phone", "lock-ram", "province"}
     assert held["lock-flash"] == held["edge"] and held["edge"] in held["broker"]
+    shown = {one["name"]: one for one in by_party["province"]["reads"] if isinstance(one["name"], str)}
+    assert shown["id_type"]["value"]["zh"] == "驾驶证" and shown["id_type"]["code"] == "driving-licence"
+    assert shown["verdict"]["value"]["zh"] == "没有问题" and shown["id_number"]["code"] is None
     fields = {one["name"]: one["value"]["en"] for one in by_party["province"]["reads"] if isinstance(one["name"], str)}
     assert fields["id_number"] == guest.document_number
     assert "portrait" in by_party["lock-ram"]["hidden"] and by_party["phone"]["hidden"] == []

@@ -77,6 +77,9 @@ def test_without_the_token_nobody_acts_or_reads_a_record(page: LivePage, shown: 
     )
     status, told = page.record("door-1", 1, Mooring_Token=token)
     assert (status, told["code"]) == (403, "live.token")
+    status, _, body = page.ask("GET", "/token", None, Mooring_Token=token)
+    assert (status, json.loads(body)["code"]) == (403, "live.token")
+    assert page.ask("GET", "/token", None, Mooring_Token=page.token)[0] == 200
 
 
 def test_the_token_is_long_and_not_in_what_anybody_may_read(page: LivePage) -> None:

@@ -10,7 +10,6 @@ from tests.support.browser import NARROW, WIDE, Window
 from tests.support.live_feed import Feed
 
 LOOKS = list(product(("en", "zh"), ("light", "dark"), (WIDE, NARROW)))
-BUSY = {"act": 1, "action": "tap", "door": "door-1", "state": "began", "code": None, "text": scene.both("a", "b")}
 STORY = {
     "name": "first-checkin",
     "state": "over",
@@ -42,7 +41,7 @@ def test_axe_finds_nothing(language: str, scheme: str, size: tuple[int, int], fe
     assert window.complaints() == []
     feed.send(*scene.board(power=False, pattern=None, tag=True))
     feed.send("network", {"up": False})
-    feed.send("act", BUSY)
+    feed.send(*scene.act("tap"))
     page.wait_for_selector('[data-act="stranger"][aria-disabled="true"]')
     assert window.complaints() == []
     # Nothing is wider than the window, so nobody has to scroll sideways.
@@ -87,7 +86,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page_and_the_focus_
     assert reached[:-1] == [
         *("skip", "sound", "zh", "en", "tour", "story-name", "story-form", "tab-door-1"),
         *("tap p1", "tear p1", "tap p2", "tear p2", "tap p3", "tear p3", "tap-pin", "stranger", "tampered"),
-        *("network", "power", "tag", "open-door", "1", "2"),
+        *("network", "take-away", "power", "tag", "open-door", "1", "2"),
         *("phone", "air", "lock-ram", "lock-flash", "edge", "broker", "platform", "province"),
     ]
 
@@ -100,7 +99,7 @@ def test_a_button_works_by_the_keyboard_and_the_focus_stays_on_it(feed: Feed, op
     with page.expect_response("**/act"):
         page.keyboard.press("Enter")
     assert feed.acts == [{"action": "tap", "door": "door-1", "person": "p2"}]
-    feed.send("act", BUSY)
+    feed.send(*scene.act("tap"))
     page.wait_for_selector('[data-act="stranger"][aria-disabled="true"]')
     feed.send(*scene.refused(3))
     page.wait_for_selector('#taps [data-tap="3"]')

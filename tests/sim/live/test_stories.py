@@ -1,5 +1,6 @@
 """The page plays a story on a site of its own, with its promises, and then shows its own site again."""
 
+from itertools import groupby
 from typing import Any
 
 from sim.scenarios import stories
@@ -31,7 +32,11 @@ def test_the_tour_keeps_its_promises_at_two_doors(page: LivePage, heard: Listene
     assert (played["own"], played["people"], len(played["doors"])) == (False, [], 2)
     assert {door["lock"] for door in played["doors"]}.isdisjoint(door["lock"] for door in own["doors"])
     assert back == own
-    grown = [len(said.data["promises"]) for said in heard.heard if said.kind == "story"]
+    told = [said.data for said in heard.heard if said.kind == "story"]
+    assert [state for state, _ in groupby(one["state"] for one in told)] == ["building", "playing", "ending", "over"]
+    steps = [one["step"]["zh"] for one in told if one["state"] == "building" and one["step"]]
+    assert len(steps) == 4 and steps[-1].startswith("启动门锁")
+    grown = [len(one["promises"]) for one in told]
     assert grown == sorted(grown) and len(set(grown)) > 5
     taps = [said.data for said in heard.heard if said.kind == "tap"]
     assert {"opened", "refused"} <= {tap["outcome"] for tap in taps}

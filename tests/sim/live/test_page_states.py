@@ -1,0 +1,151 @@
+"""The live page in a browser, with a feed that the tests write: what is going on, possible, known and unknown."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.sim.live.conftest import Opener
+from tests.support import live_scene as scene
+from tests.support.live_feed import Feed
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ANY_TIME = {"network", "take-away", "power", "open-door"}
+"""Acts that are possible while a phone is at the reader."""
+
+
+def shown(open_window: Opener, feed: Feed, *messages: scene.Message, **settings: Any) -> "Page":
+    """Open the page after a check-in and these messages."""
+    for kind, data in [*scene.check_in(), *messages]:
+        feed.send(kind, data)
+    page: Page = open_window(feed.address, **settings).page
+    page.wait_for_selector("#taps [data-tap]")
+    return page
+
+
+def buttons(page: "Page") -> dict[str, str]:
+    """Return, for each act that cannot begin now, the reason that its button gives."""
+    found: dict[str, str] = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll("#acts button, .story button")]
+            .filter((one) => one.getAttribute("aria-disabled") === "true")
+            .map((one) => [one.dataset.act ?? one.dataset.switch ?? "story", one.title]))"""
+    )
+    return found
+
+
+def test_while_a_site_is_built_the_page_says_what_is_built_and_for_how_long(feed: Feed, open_window: Opener) -> None:
+    booting = scene.both("booting the lock", "启动门锁")
+    page = shown(open_window, feed, scene.story("building", booting, since=int(time.time() * 1000) - 7000))
+    page.wait_for_selector("#story-clock .seconds")
+    assert page.locator("#promises-title").inner_text() == "first-checkin: building its site. booting the lock"
+    began = int(page.locator("#story-clock").inner_text().removesuffix(" s"))
+    assert began >= 7
+    page.wait_for_function("n => parseInt(document.querySelector('#story-clock').textContent) > n", arg=began)
+    assert page.locator("[aria-live] .seconds, [role=status] .seconds").count() == 0  # nobody hears each second
+    page.click('[data-language="zh"]')
+    assert page.locator("#promises-title").inner_text() == "“first-checkin”：正在搭建它的现场。启动门锁"
+    assert page.locator("#story-clock").inner_text().endswith(" 秒")
+    feed.send(*scene.story("over", ok=True))
+    page.wait_for_selector("#story-clock:empty", state="attached")
+
+
+def test_while_a_story_plays_every_button_waits_and_says_so(feed: Feed, open_window: Opener) -> None:
+    page = shown(open_window, feed, scene.story("playing"))
+    page.wait_for_selector('#tour[aria-disabled="true"]')
+    assert set(buttons(page).values()) == {"A story plays. Wait until it is over."}
+    assert len(buttons(page)) == page.locator("#acts .buttons button").count() + 3  # tap, tear away, story
+    assert page.locator("#story-tells").inner_text() == "A story plays. Wait until it is over."
+
+
+def test_during_a_tap_power_network_and_phone_can_be_taken_and_nothing_else_begins(
+    feed: Feed, open_window: Opener
+) -> None:
+    page = shown(open_window, feed, scene.tap(3, number=2), scene.act("tap"))
+    page.wait_for_selector('[data-act="stranger"][aria-disabled="true"]')
+    waits = buttons(page)
+    assert waits.keys() == {"tap", "tear", "tap-pin", "stranger", "tampered", "tag", "story"}
+    assert waits["story"] == "An act is going on. Wait until it is over."
+    assert waits["tap"] == waits["tag"] and waits["tap"].startswith("Somebody is at this door.")
+    for name in ("take-away", "power"):
+        with page.expect_response("**/act"):
+            page.click(f'[data-act="{name}"]')
+    assert feed.acts == [{"action": "take-away", "door": "door-1"}, {"action": "power", "door": "door-1"}]
+    feed.send(*scene.act("power", number=2))
+    page.wait_for_selector('[data-act="power"][aria-disabled="true"]')
+    assert buttons(page)["power"] == "This is just happening."
+    for number, action in ((1, "tap"), (2, "power")):
+        feed.send(*scene.act(action, number=number, state="done"))
+    feed.send(*scene.refused())
+    page.wait_for_selector('#tour[aria-disabled="false"]')
+    assert buttons(page) == {"take-away": "no phone is at the reader. Let somebody tap first."}
+
+
+def test_without_a_server_nothing_of_the_door_is_known_and_afterwards_it_is(feed: Feed, open_window: Opener) -> None:
+    page = shown(open_window, feed)
+    page.wait_for_selector('#scene[data-colour="green"][data-strike="open"]')
+    page.route("**/events", lambda route: route.abort())
+    feed.hang_up()
+    page.wait_for_selector('#scene[data-power="unknown"][data-colour="off"][data-strike="unknown"]')
+    assert page.locator('.lamp:not([data-colour="off"])').count() == 0
+    for part in ("lamp", "tone", "strike", "contact"):
+        assert page.locator(f"#{part}").inner_text() == "not known: not connected"
+    assert page.locator("#notice").inner_text().startswith("Not connected: the site does not answer.")
+    assert set(buttons(page).values()) == {"Not connected to the site."}
+    page.unroute("**/events")
+    page.wait_for_selector('#scene[data-colour="green"][data-strike="open"]')
+    assert page.locator("#notice").inner_text() == ""
+
+
+def test_a_page_whose_command_was_started_again_says_so_and_takes_the_new_address(
+    feed: Feed, open_window: Opener
+) -> None:
+    page = shown(open_window, feed)
+    feed.token = "another-token"
+    feed.hang_up()
+    page.wait_for_selector("#notice:has-text('live.token: this address has no valid token.')")
+    page.click('[data-language="zh"]')
+    page.wait_for_selector("#notice:has-text('请打开新地址')")
+    assert set(buttons(page).values()) == {"地址里没有有效的令牌。如果命令重新启动过，它会打印新的地址，请打开新地址。"}
+    page.goto(feed.address)  # only the part after the # is new, so the browser loads nothing
+    page.wait_for_selector("#notice:empty", state="attached")
+    with page.expect_response("**/act"):
+        page.click('[data-act="stranger"]')
+    assert feed.acts == [{"action": "stranger", "door": "door-1"}]
+
+
+def test_who_tapped_is_named_by_what_the_person_is_there_for(feed: Feed, open_window: Opener) -> None:
+    kind, data = scene.refused()
+    page = shown(open_window, feed, (kind, {**data, "person": "p4"}))
+    page.wait_for_selector('#taps [data-tap="2"]')
+    assert page.locator('#taps [data-tap="2"]').inner_text().strip().startswith("2 Astrid Sandell (stranger)")
+    page.click('[data-language="zh"]')
+    caption = "第 2 次，Astrid Sandell（陌生人）：未开门：这里没有这份证件的预订（grant.none）"
+    assert page.locator("#moments caption").inner_text() == caption
+    assert page.locator('#doors [role="tab"]').first.inner_text().startswith("1 号门")
+    assert page.locator('#doors [role="tab"]').first.get_attribute("title") == "door-1"
+
+
+def test_only_the_newest_taps_and_the_chosen_one_can_be_chosen(feed: Feed, open_window: Opener) -> None:
+    page = shown(open_window, feed)
+    page.wait_for_selector('#taps [data-tap="1"]')
+    for number in range(2, 10):
+        feed.send(*scene.refused(number))
+    page.wait_for_selector('#taps [data-tap="9"]')
+    chips = page.locator("#taps [data-tap]")
+    assert [one.get_attribute("data-tap") for one in chips.all()] == ["4", "5", "6", "7", "8", "9"]
+    assert page.locator("#taps-earlier").inner_text() == "earlier: 3"
+    page.click('#taps [data-tap="4"]')
+    for number in range(10, 40):
+        feed.send(*scene.refused(number))
+    page.wait_for_selector('#taps [data-tap="39"]')
+    assert [one.get_attribute("data-tap") for one in chips.all()] == ["4", "34", "35", "36", "37", "38", "39"]
+    assert page.locator("#moments caption").inner_text().startswith("Tap 4, ")
+
+
+def test_the_states_of_a_record_are_explained_beside_it(feed: Feed, open_window: Opener) -> None:
+    page = shown(open_window, feed, scene.stores(journal=3, receipted=1, outbox=1))
+    for language, states in (("en", ["waits for the receipt", "receipt signed", "receipted"]), ("zh", ["等回执"])):
+        page.click(f'[data-language="{language}"]')
+        explained = page.locator(".explains").inner_text().lower()
+        for state in states:
+            assert page.locator(f".state:has-text('{state}')").count() > 0 and state in explained
