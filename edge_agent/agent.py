@@ -35,8 +35,8 @@ TICK_SECONDS: Final = 1.0
 class Agent:
     """One edge agent. `open` makes an agent for a state directory.
 
-    The locks that `outbox` takes for our own must be the locks in `credentials`. `make_link` and `search` are other
-    functions in tests. `reconnect` says how long the agent waits between two attempts to reach the broker.
+    The locks that `outbox` takes for our own must be the locks in `credentials`. In tests, `make_link` and `search` are
+    other functions. `reconnect` says how long the agent waits between two attempts to reach the broker.
     """
 
     def __init__(

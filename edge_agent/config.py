@@ -101,7 +101,7 @@ class Config:
     source: Path | None
     name: str
     state_dir: Path
-    province_public_key: bytes | None  # None only in an experiment without this key
+    province_public_key: bytes | None  # this is None only in an experiment without the key
     mqtt: Mqtt
     uplink: Uplink
     outbox: OutboxLimits

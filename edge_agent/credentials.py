@@ -2,7 +2,7 @@
 
 The agent makes the key, and the key never leaves the machine. The passes come over MQTT in one message, or an installer
 copies that message into the state directory. Passes are public and useless without the key. All passes together list
-the locks of this edge. The agent talks to no other lock.
+the locks of this edge. The agent does not talk to any other lock.
 """
 
 import asyncio

@@ -108,7 +108,7 @@ class LockLink:
         return connection.lock_id
 
     async def run(self) -> None:
-        """Keep the link up until cancelled. Raise no error; store the error in `last_error`."""
+        """Keep the link up until cancelled. Do not raise errors, but store the latest error in `last_error`."""
         failures = 0
         while True:
             await self._credentials.available.wait()

@@ -13,7 +13,7 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
-        # A leading @ stands for the abstract namespace. Names there begin with a zero byte.
+        # A leading @ stands for the abstract namespace. Names in that namespace begin with a zero byte.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         limit = environment.get("WATCHDOG_USEC", "")

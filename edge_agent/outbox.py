@@ -133,7 +133,7 @@ class Outbox:
         self._one("SELECT id FROM records LIMIT 1")
 
     def known_through(self, lock_id: bytes) -> int:
-        """Return the counter that comes before the counter of the next record that the outbox needs from the lock.
+        """Return the counter of the next record that the outbox needs from the lock, minus one.
 
         The result is the highest counter that is stored or receipted. But if a stored record was damaged, the result is
         the counter before the damaged record.
@@ -149,7 +149,7 @@ class Outbox:
     # --- records in --------------------------------------------------------------------------------------------------
 
     def put(self, record: Record) -> Literal["stored", "duplicate", "conflict"]:
-        """Store a record whose signature was verified. When this returns, the record is on disk.
+        """Store a record whose signature was verified. When this method returns, the record is on disk.
 
         If another payload with the same key is already stored, the record goes to quarantine. Raises StorageError:
         `outbox.limit` or `outbox.strangers` if the room for own locks or for others is full, `outbox.reserve` if the

@@ -12,8 +12,8 @@ The lock does three point multiplications (ee, es, se). The lock's ephemeral key
 gives:
 
 - Both sides are authenticated, with forward secrecy.
-- The static keys are bound to this transcript. This excludes unknown key-share attacks and replay. An attacker who has
-  stolen a key cannot impersonate others to the owner of the key.
+- The static keys are bound to this transcript. The binding excludes unknown key-share attacks and replay. An attacker
+  who has stolen a key cannot impersonate others to the owner of the key.
 - A passive listener learns neither identity. An active stranger learns the lock's identity, whose first bytes are
   advertised anyway. The edge shows its identity only to a lock that has proven its own identity.
 
@@ -167,8 +167,8 @@ class Session:
 class Responder:
     """The lock's side. Call `opened`, `answer` and `finished` in this order, once each.
 
-    Each of the three does one point multiplication, so the lock can serve its door between two calls. `ephemeral` must
-    be fresh.
+    Each of these three calls does one point multiplication, so the lock can serve its door between two calls.
+    `ephemeral` must be fresh.
     """
 
     def __init__(self, crypto: "Crypto", static: "KeyPair", proof: bytes, ephemeral: "KeyPair") -> None:

@@ -5,8 +5,8 @@ Anyone with the province's key can check the code without that page. The signatu
 leads elsewhere is not a listing code. Capital letters and base32 fit the alphanumeric mode of ISO/IEC 18004, in which a
 QR code holds nearly twice as much text.
 
-The code names a listing, a door and an address. The code names no person and no owner. It never changes. The page says
-whether the listing is active.
+The code names a listing, a door and an address. The code does not name a person or an owner. It never changes. The page
+says whether the listing is active.
 """
 
 from protocol import const, statement

@@ -41,7 +41,9 @@ _CODE = const("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 class Statement:
-    """A parsed statement. `data` are its bytes. `kind` is the kind that these bytes state. Nothing is verified yet."""
+    """A parsed statement. `data` are its bytes. `kind` is the kind that is written in these bytes. Nothing is verified
+    yet.
+    """
 
     def __init__(self, data: bytes, kind: str, message: cose.Message) -> None:
         self.data = data

@@ -188,9 +188,9 @@ class Radio:
     async def mend(self, pause_ms: int = RESTART_PAUSE_MS) -> None:
         """Run for ever: repair what a failed handler has missed, and restart the radio again if a restart failed.
 
-        After one failure, disconnect the connection of the failed event; the disconnection resets everything else. If
-        this connection cannot be disconnected, or if handlers failed several times, restart the radio. Raises the
-        stack's error after `_TRIES` failed restarts in a row.
+        After one failure, end the connection of the failed event. Ending the connection resets everything else. If this
+        connection cannot be disconnected, or if handlers failed several times, restart the radio. Raises the stack's
+        error after `_TRIES` failed restarts in a row.
         """
         tries = 0
         while True:

@@ -31,7 +31,7 @@ _DONE = MTU_EXCHANGED, _SERVICE_DONE, _CHARACTERISTIC_DONE, _DESCRIPTOR_DONE, _W
 SCAN_US, WINDOW_US = 60000, 30000
 """Scan interval and scan window. The radio scans half of the time; the other half is for the edge link's connection."""
 INTERVAL_US = 15000, 30000
-"""Shortest and longest connection interval that the lock requests. Some phones accept no interval below 15 ms.
+"""Shortest and longest connection interval that the lock requests. Some phones do not accept an interval below 15 ms.
 """
 ATTEMPTS = 3
 """`ready` gives up after this many failed connections to a phone."""

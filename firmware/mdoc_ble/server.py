@@ -38,7 +38,8 @@ def service() -> "tuple[Any, ...]":
 
 ADVERTISE_US = 30000
 """Advertising interval while a phone is expected. The interval is short because a guest waits. This interval is used
-only for seconds."""
+for a few seconds only.
+"""
 _LOOK_AGAIN_MS = const(200)
 _TURNS = const(5)
 """The link advertises in every fifth period of `_LOOK_AGAIN_MS`, so that an edge can find the lock meanwhile."""

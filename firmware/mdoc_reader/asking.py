@@ -80,8 +80,8 @@ class Asking:
         if not reading.asked:
             return
         # A request without an answer is sent again, because the phone may have closed the session before the request
-        # came. But the first request of a session counts as done even without an answer. Otherwise it would be sent
-        # again for ever.
+        # came. But the first request of a session counts as done even without an answer. Otherwise this request would
+        # be sent again for ever.
         done = max(1, reading.answered)
         size = len(self._rest(requests))
         together = len(requests[0]) > 1  # the types of the request have not been asked for one by one yet

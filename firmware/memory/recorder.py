@@ -324,8 +324,9 @@ class Recorder:
         return None
 
     def _record(self, line: Line) -> None:
-        """Turn a line of the tally into a record. Even if the power is cut at any moment, the line becomes only one
-        record."""
+        """Turn a line of the tally into a record. The line becomes only one record, at whatever moment the power is
+        cut.
+        """
         if line.kind != record.ENTRY:
             self._records.use()
         self._append(line)

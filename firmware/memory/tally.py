@@ -176,7 +176,7 @@ class Tally:
     def _join(self, line: Line) -> None:
         known = self._lines.get(line.key())
         if known is None:
-            self._order += 1  # a dict keeps no order on MicroPython
+            self._order += 1  # on MicroPython, a dict does not keep an order
             line.order = self._order
             self._lines[line.key()] = line
         else:

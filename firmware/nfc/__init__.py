@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
             Raises TransportError `nfc.timeout` if the response is not complete in time, `nfc.gone` if the card was
             taken away or has stopped answering, `nfc.too_long` if the response exceeds `max_response`, or `nfc.reader`
-            if the chip has failed. After any of these errors, the card cannot be used again. `release` it and wait for
-            the next card.
+            if the chip has failed. After any of these errors, the card cannot be used again. `release` the card, and
+            wait for the next card.
             """
 
         def pass_over(self) -> None:

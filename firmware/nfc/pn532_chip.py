@@ -80,7 +80,9 @@ _MOST = const(6)
 """Maximum number of cards that one poll finds. Further cards are not seen."""
 
 _ACK_MS = const(50)
-"""Longest wait for the chip's ACK. The chip sends it at once (6.2.2). The time is for a busy event loop."""
+"""Longest wait for the chip's ACK. The chip sends the ACK at once (6.2.2). The rest of this time is for a busy event
+loop.
+"""
 _COMMAND_MS = const(250)
 _ECHO_MS = const(100)
 _TRIES = const(3)
@@ -111,8 +113,9 @@ _LONGEST_TIMER = const(16)
 
 
 def _timer(milliseconds: int) -> int:
-    """Return the shortest timer setting for that time. Setting n means 100 us * 2**(n - 1). For more than 3.2 s, return
-    _NO_TIMEOUT, which switches the timer off."""
+    """Return the shortest timer setting that covers `milliseconds`. Setting n means 100 us * 2**(n - 1). For more than
+    3.2 s, return _NO_TIMEOUT, which switches the timer off.
+    """
     setting = 1
     while 100 << (setting - 1) < milliseconds * 1000:
         setting += 1

@@ -55,9 +55,9 @@ class DocumentSigner:
 
     `curve` and `public` are the certificate's key. `not_before` and `not_after` limit the time in which the certificate
     is valid. `valid_from` and `valid_until` limit the time in which both the certificate and its root are valid. All
-    four are in seconds since 1970. `country` is the two letters in the certificate's subject. `state` is the subject's
-    state or province in bytes, or None. `root` is the TrustRoot that signed this certificate. `algorithms` names the
-    curves and hashes that the path uses. `serial` is its serial number.
+    four times are in seconds since 1970. `country` is the two letters in the certificate's subject. `state` is the
+    subject's state or province in bytes, or None. `root` is the TrustRoot that signed this certificate. `algorithms`
+    names the curves and hashes that the path uses. `serial` is its serial number.
     """
 
     def __init__(self, certificate: Certificate, root: TrustRoot) -> None:

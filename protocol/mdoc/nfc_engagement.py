@@ -149,7 +149,7 @@ def _update(offset: int, data: bytes) -> "tuple[bytes, int]":
 
 
 def _read_message(container: CapabilityContainer, wait_ms: int) -> "Generator[tuple[bytes, int], bytes, bytes]":
-    """Read the NDEF message in the selected file. `wait_ms` passes before the first read."""
+    """Read the NDEF message in the selected file. The caller waits `wait_ms` before the first read."""
     length = 0
     for poll in range(MAX_POLLS):
         found = apdu.expect_ok((yield _read(0, 2, max(POLL_MS, wait_ms) if poll else wait_ms)))
