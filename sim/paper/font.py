@@ -1,7 +1,8 @@
 """The font of everything that is printed. It has Latin and Chinese characters."""
 
+import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from fontTools.ttLib import TTCollection, TTFont, TTLibError
 from protocol.errors import ConfigError
 
 _OTHER = "Give --font another file: an OpenType font with Latin and Chinese letters, such as Noto Sans SC"
+
+_KINDS = (b"OTTO", b"\0\1\0\0", b"true", b"ttcf")
+"""First bytes of an OpenType font and of a collection (OpenType 1.9, "Organization of an OpenType font")."""
+_MOST_BYTES = 256 << 20
+"""Maximum size of a font. The largest collection of Noto CJK has half of it."""
 
 
 def installed() -> Path:
@@ -40,25 +46,42 @@ class Font:
         self.file = file
         self.face = 0
         """Number of the face within the file. It is 0 unless the file is a collection."""
-        try:
+        with self.read():
             self._font = self._opened(file)
             self._names: Mapping[int, str] = self._font.getBestCmap() or {}
             self._glyphs: Any = self._font.getGlyphSet()
             self._em: int = self._font["head"].unitsPerEm
             self.capital: float = self._font["OS/2"].sCapHeight / self._em
             """Height of a capital letter."""
-        except (OSError, TTLibError, KeyError, AttributeError, AssertionError) as error:
-            raise ConfigError("card.font", f"{file} is not a font that can be used: {error}. {_OTHER}") from None
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[None]:
+        """Turn each error that a part of the font causes in this block into ConfigError `card.font`.
+
+        fontTools reads each part of a font only when it is needed, and does not say which errors a damaged part raises
+        (struct.error, KeyError, RecursionError and others were seen).
+        """
+        try:
+            yield
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001  see above
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError("card.font", f"{self.file} is not a font that can be used: {said}. {_OTHER}") from None
 
     def _opened(self, file: Path) -> TTFont:
+        if not file.is_file() or file.stat().st_size > _MOST_BYTES:
+            raise TTLibError(f"it is not a file of at most {_MOST_BYTES >> 20} MB")
         data = file.read_bytes()
+        if data[:4] not in _KINDS:
+            raise TTLibError("it does not begin as OpenType does")  # a compressed font may be of any size
         if not data.startswith(b"ttcf"):
-            return TTFont(io.BytesIO(data), lazy=True)
-        faces = TTCollection(io.BytesIO(data), lazy=True).fonts
+            return _undamaged(TTFont(io.BytesIO(data), lazy=True, checkChecksums=2))
+        faces = TTCollection(io.BytesIO(data), lazy=True, checkChecksums=2).fonts
         names = [str(face["name"].getDebugName(4)) for face in faces]
         # A collection has a face for each region, and the same character may look different in each of them.
         self.face = next((at for at, name in enumerate(names) if " SC" in name and "Mono" not in name), 0)
-        return faces[self.face]
+        return _undamaged(faces[self.face])
 
     def check(self, text: str) -> None:
         """Raises ConfigError `card.font` if the font lacks a character of `text`."""
@@ -68,20 +91,32 @@ class Font:
 
     def width(self, text: str) -> float:
         """Return the width of `text`."""
-        return float(sum(self._glyphs[self._names[ord(letter)]].width for letter in text) / self._em)
+        with self.read():
+            return float(sum(self._glyphs[self._names[ord(letter)]].width for letter in text) / self._em)
 
     def height(self, letter: str) -> float:
         """Return the height of the ink of `letter`."""
         pen = BoundsPen(self._glyphs)
-        self._glyphs[self._names[ord(letter)]].draw(pen)
+        with self.read():
+            self._glyphs[self._names[ord(letter)]].draw(pen)
         return 0.0 if pen.bounds is None else float((pen.bounds[3] - pen.bounds[1]) / self._em)
 
     def outline(self, text: str, x: float, y: float, size: float) -> str:
         """Return the outlines of `text` as the data of an SVG path. The text begins at `x` on the baseline `y`."""
         scale = size / self._em
         pen = SVGPathPen(self._glyphs, ntos=lambda number: f"{number:.2f}".rstrip("0").rstrip("."))
-        for letter in text:
-            glyph = self._glyphs[self._names[ord(letter)]]
-            glyph.draw(TransformPen(pen, (scale, 0, 0, -scale, x, y)))
-            x += glyph.width * scale
+        with self.read():
+            for letter in text:
+                glyph = self._glyphs[self._names[ord(letter)]]
+                glyph.draw(TransformPen(pen, (scale, 0, 0, -scale, x, y)))
+                x += glyph.width * scale
         return str(pen.getCommands())
+
+
+def _undamaged(font: TTFont) -> TTFont:
+    """Check every table of `font` with its checksum. Otherwise a damaged number might cost any time and memory before
+    anybody notices. Raises TTLibError.
+    """
+    for tag in tuple(font.reader.tables):
+        font.reader[tag]
+    return font

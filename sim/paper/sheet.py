@@ -7,6 +7,7 @@ every machine. In the PDF, letters are text in an embedded part of the font, so 
 import io
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -77,7 +78,7 @@ class Sheet:
         self.items.append(Text(x, y, size, content))
 
     def svg(self) -> str:
-        """Return the sheet as SVG."""
+        """Return the sheet as SVG. Raises ConfigError `card.font` if a part of the font cannot be used."""
         body = "\n".join(self._svg(item) for item in self.items)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:g}mm" height="{self.height:g}mm" '
@@ -97,13 +98,20 @@ class Sheet:
         return f'<path {look} stroke-linejoin="round" d="{data}"/>'
 
     def pdf(self, made: datetime) -> bytes:
-        """Return the sheet as PDF. `made` is the time of making that is written into the file."""
+        """Return the sheet as PDF. `made` is the time of making that is written into the file.
+
+        Raises ConfigError `card.font` if a part of the font cannot be used.
+        """
         document = FPDF(unit="mm", format=(self.width, self.height))
         document.set_auto_page_break(False)
         document.set_title(self.title)
         document.set_lang(self.language)
         document.set_creation_date(made)
         document.add_page()
+        with nullcontext() if self._font is None else self._font.read():
+            return self._written(document)
+
+    def _written(self, document: FPDF) -> bytes:
         if self._font is not None:
             document.add_font(_FAMILY, fname=self._font.file, collection_font_number=self._font.face)
         for item in self.items:

@@ -3,16 +3,20 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from operator import xor
 from pathlib import Path
 
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.t2CharStringPen import T2CharStringPen
+from fontTools.ttLib import TTFont
 
 from protocol.errors import ConfigError
 from sim.paper.card import LARGE, SMALL, Card, drawn
 from sim.paper.font import Font, installed
-from sim.paper.sheet import Text
+from sim.paper.sheet import Sheet, Text
 from sim.province.__main__ import main
 from tests.sim.paper.conftest import LISTING, PHONE, PLACE
 
@@ -95,6 +99,71 @@ def test_a_machine_without_the_font_is_told_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pylopdf_fonts_zh_cn", None)
     assert refused(capsys, folder, tmp_path) == "card.font"
+
+
+def changed(whole: bytes, place: int, *bits: int) -> bytes:
+    """Return `whole` with these bits changed in the bytes from `place` on."""
+    return whole[:place] + bytes(map(xor, whole[place:], bits)) + whole[place + len(bits) :]
+
+
+def damages(whole: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield damaged forms of a font, and the name of each: cut short, with a changed bit, with a wrong directory."""
+    tables = int.from_bytes(whole[4:6], "big")
+    for at in range(12 + 16 * tables, len(whole), 41):
+        yield f"cut at {at}", whole[:at]
+        yield f"changed at {at}", changed(whole, at, 1 << at % 8)
+    for at in range(0, 12 + 16 * tables, 5):
+        yield f"cut at {at}", whole[:at]
+    # The directory of tables has four numbers of 4 bytes for each table (OpenType 1.9).
+    for table in range(tables):
+        for number, name in enumerate(("tag", "checksum", "offset", "length")):
+            for bits in ((0, 0, 0, 1), (0x7F, 0xFF, 0xFF, 0xFF)):
+                yield f"{name} of table {table}", changed(whole, 12 + 16 * table + 4 * number, *bits)
+
+
+def test_a_damaged_font_is_refused_unless_the_damage_changes_no_letter(tmp_path: Path) -> None:
+    def used(file: Path) -> tuple[str, bytes]:
+        sheet = Sheet(100, 100, "damage", "en", Font(file))
+        sheet.text("abc", 10, 10, 8)
+        return sheet.svg(), sheet.pdf(datetime(2026, 11, 30, tzinfo=UTC))
+
+    whole = latin(tmp_path / "whole.otf")
+    drawn_whole, refused = used(whole), 0
+    for name, data in damages(whole.read_bytes()):
+        (tmp_path / "damaged.otf").write_bytes(data)
+        try:
+            assert used(tmp_path / "damaged.otf") == drawn_whole, name
+        except ConfigError as error:
+            assert str(error).startswith("card.font: ") and len(str(error)) < 500, name
+            refused += 1
+    assert refused > 100
+
+
+@pytest.mark.parametrize("kind", [b"wOFF", b"wOF2", b"%!PS", b"\0\0\0\0", b""])
+def test_another_kind_of_file_is_no_font(tmp_path: Path, kind: bytes) -> None:
+    (tmp_path / "other").write_bytes(kind + bytes(100))
+    with pytest.raises(ConfigError, match=r"^card\.font: "):
+        Font(tmp_path / "other")
+
+
+def test_a_device_that_never_ends_is_no_font() -> None:
+    with pytest.raises(ConfigError, match=r"^card\.font: /dev/zero "):
+        Font(Path("/dev/zero"))
+
+
+def test_a_font_whose_letters_cannot_be_drawn_is_refused_when_they_are_drawn(tmp_path: Path) -> None:
+    """The checksums of such a font are right. Its maker was wrong."""
+    font = TTFont(latin(tmp_path / "latin.otf"), recalcBBoxes=False)
+    outline = font["CFF "].cff.topDictIndex[0].CharStrings["letter97"]
+    outline.bytecode, outline.program = b"\x0a\x0e", None  # a subroutine without a number
+    font.save(tmp_path / "wrong.otf")
+    wrong = Font(tmp_path / "wrong.otf")
+    assert wrong.outline("b", 0, 0, 1) == ""
+    sheet = Sheet(100, 100, "wrong", "en", wrong)
+    sheet.text("ab", 10, 10, 8)
+    for draw in (lambda: wrong.height("a"), sheet.svg, lambda: sheet.pdf(datetime(2026, 11, 30, tzinfo=UTC))):
+        with pytest.raises(ConfigError, match=r"^card\.font: "):
+            draw()
 
 
 def latin(file: Path) -> Path:
