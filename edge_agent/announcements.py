@@ -29,7 +29,7 @@ RENEW_PASS_SECONDS: Final = 6 * 3600.0
 
 @dataclass
 class _Said:
-    """Messages about one lock that the agent has sent to the province on this connection to the broker."""
+    """What the agent has sent to the province about one lock, on this connection to the broker."""
 
     held: dict[str, int] | None = None
     announced_at: float = 0.0

@@ -39,8 +39,8 @@ If somebody stops the agent, the stop may take this long.
 ANSWER_SECONDS: Final = 10.0
 """Time limit for CONNACK and SUBACK. A broker may need seconds when many clients reconnect after its restart."""
 GOODBYE_SECONDS: Final = 2.0
-"""Time that a clean stop gives the broker to take our `offline` message. After that time, the broker publishes the MQTT
-will of our connection, which says the same.
+"""At a clean stop, the broker has this long to take our `offline` message. After that time, the broker publishes the
+MQTT will of our connection, which says the same.
 """
 IN_FLIGHT: Final = 20
 """Maximum number of QoS 1 messages that are under way in each direction. Mosquitto allows 20. A larger number makes

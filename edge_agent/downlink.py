@@ -1,4 +1,5 @@
-"""From the province down: receipts and refusals go to the outbox; statements and time answers go to the locks.
+"""Handles what the province sends down. Receipts and refusals go to the outbox. Statements and answers about the time
+go to the locks.
 
 Anyone who can publish on our topics at the broker can send anything. So the agent verifies each statement before the
 statement removes a record from the outbox, sets a record aside, or takes a place on disk. Each lock decides for itself

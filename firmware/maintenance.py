@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 LOOK_MS = 50
 _MOST_MS = const(300000)
-"""Longest time for which a button counts as held. Nobody holds a button for longer."""
+"""A button counts as held for at most this long. Nobody holds a button for longer."""
 _QUIET_MS = const(10000)
 """If a lock cannot serve, it waits for a command for this long, and then starts again."""
 

@@ -155,7 +155,7 @@ def _is_bytes(item: "Any", size: int) -> bool:
 
 
 def _is_kind(item: "Any") -> bool:
-    # A lock answers "?" if the bytes are not a statement.
+    # In a RESULT, a lock writes the kind "?" if the bytes are not a statement.
     return statement.is_code(item) or (isinstance(item, str) and item == "?")
 
 

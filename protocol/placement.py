@@ -30,8 +30,8 @@ class Placement(statement.Form):
     """`platform_key` signs grants. `sealing_key` is the HPKE key to which records are sealed. Both are 65-byte points.
 
     `reader_chain` holds DER certificates for reader authentication, leaf first. `status` is ACTIVE, SUSPENDED or
-    REVOKED. `admits` is NAMED, UNNAMED or WALK_IN. `door` is the number of this door within the listing, from 1.
-    docs/door-rules.md says what each value means at the door.
+    REVOKED. `admits` is NAMED, UNNAMED or WALK_IN. `door` is the number of this door within the listing, counted from
+    1. docs/door-rules.md says what each value means at the door.
     """
 
     CODE = "placement.form"

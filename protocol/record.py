@@ -82,9 +82,10 @@ WHAT = 10
 COUNT = 11
 OCCUPANCY = 12
 MARK = 13
-"""Reason why the lock could not tell whether a guest who checks in has already checked in with another document. 1: the
-document shows no name or no birth date. 2: a person with the same birth date and another name has already checked in.
-The member is absent if the lock could tell."""
+"""Why the lock could not tell whether a new guest has already checked in with another document. 1: the document shows
+no name or no birth date. 2: a person with the same birth date and another name has already checked in. The member is
+absent if the lock could tell.
+"""
 
 GENESIS = bytes(32)
 """`previous` of record number 1."""

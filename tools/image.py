@@ -17,7 +17,8 @@ RUNS_FIRST = ("_boot.py", "main.py")
 def identity(root: Path = ROOT) -> str:
     """Return the identity of our own image: the name of its folder.
 
-    MicroPython's build takes the name of the board from that folder. On the lock it is `sys.implementation._build`.
+    MicroPython's build takes the name of the board from that folder. On the lock, this identity is
+    `sys.implementation._build`.
     """
     (board,) = (file.parent.name for file in (root / IMAGE).glob("*/mpconfigboard.cmake"))
     return board

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from firmware.memory.store import Store
 
 FREE = 3
-"""Number of wrong tries after which the first wait begins."""
+"""The first wait begins after this many wrong tries."""
 FIRST_WAIT_MS = 30 * 1000
 LONGEST_WAIT_MS = 3600 * 1000
 """Length of the wait after the tenth wrong try and after each later wrong try."""
 FORGET_MS = 3600 * 1000
-"""Time without a wrong try after which the lock forgets one wrong try. In the long run, this allows 24 tries a day."""
+"""After this time without a wrong try, the lock forgets one wrong try. In the long run, this allows 24 tries a day."""
 
 _FILE = const("pin")
 

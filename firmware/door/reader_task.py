@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 
 WELL_MS = 15000
-"""Time without an error after which the reader counts as recovered. The pause of a driver between two tries is shorter
-than this time."""
+"""After this time without an error, the reader counts as recovered. The pause of a driver between two tries is shorter
+than this time.
+"""
 
 
 class _TappedCard:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from machine import WDT
 
 WATCHDOG_MS = 30000
-"""Time without feeding after which the watchdog resets the chip. This time is longer than the slowest step on the chip,
-so an event loop that takes longer is stuck."""
+"""The watchdog resets the chip if it was not fed for this long. This time is longer than the slowest step on the chip,
+so an event loop that takes longer is stuck.
+"""
 
 SERVED_MS = 120000
 """A door that serves one guest for this long is stuck. Even a slow guest's tap takes less time."""

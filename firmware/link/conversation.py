@@ -70,7 +70,7 @@ because an edge sends some of them without waiting for an answer."""
 _EACH = const(64)
 """Number of extra bytes counted for each message, so that the inbox never holds thousands of short messages."""
 FAREWELL_SECONDS = 0.5
-"""When the lock has refused an edge, it waits for this long before it disconnects. So the radio can still send the
+"""The lock waits for this long between the refusal of an edge and the disconnection. So the radio can still send the
 message.
 """
 PATIENCE = 3

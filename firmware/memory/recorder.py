@@ -94,8 +94,9 @@ RECORDS, RECORD_MS = 20, 180000
 allowed again after a boot, or after an hour without such records."""
 
 QUIET_MS = 30000
-"""Time for which a boot, a change of the clock or a refusal waits for further events of the same kind. Alarms do not
-wait."""
+"""A boot, a change of the clock or a refusal waits for this long for further events of the same kind. Alarms do not
+wait.
+"""
 _ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.READER)
 
 

@@ -31,7 +31,7 @@ MAX_REMEMBERED = 64
 always accepted. When all places are taken, the lock refuses only stays that are new to the lock."""
 
 LINGER_SECONDS = 86400
-"""Time for which the guests of an ended stay are kept, in case an extension arrives late."""
+"""The guests of an ended stay are kept for this long, in case an extension arrives late."""
 
 _FILE = const("stays")
 _TAG = const(8)

@@ -47,7 +47,7 @@ class Visits:
         gc.collect()
 
     def keep_room(self) -> None:
-        """Collect garbage, and keep a block again unless somebody is being served."""
+        """Collect garbage, and reserve a block again unless somebody is being served."""
         gc.collect()
         for size in SIZES:
             if self._kept is not None or self.going_on:

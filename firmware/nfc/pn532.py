@@ -67,11 +67,12 @@ REFRESH_MS = 10 * 60 * 1000
 """Time after which the chip is set up again. After hours, some chips no longer find cards but still answer the host."""
 
 _OBSTRUCTED_MS = const(10000)
-"""Time after which a card that is passed over counts as blocking. People hold a wallet to the reader for a shorter
-time."""
+"""A card that is passed over counts as blocking after this time. People hold a wallet to the reader for a shorter time.
+"""
 _LEFT_MS = const(60000)
-"""Time after which any card counts as blocking, for example a card that was there when the lock started. If the card's
-UID is fixed, the card is then passed over."""
+"""Any card counts as blocking after this time, for example a card that was there when the lock started. If the card's
+UID is fixed, the card is then passed over.
+"""
 _PHONE = const(b"\x08")
 """Key in `_present` for all cards that are not to be passed over. This key is shorter than any UID."""
 _DEAD_LOOKS = const(3)

@@ -92,7 +92,7 @@ _FAREWELL_MS = const(6)
 _WAY_MS = const(150)
 """Time added to the card's waiting time, for long blocks on the air and on a slow line, and for a busy event loop."""
 _RESET_SECONDS = 0.006
-"""Time without the field that resets all cards. A card is off after 5 ms at most (ISO/IEC 14443-3, 5.2.4)."""
+"""All cards are reset if the field is off for this long. A card is off after 5 ms at most (ISO/IEC 14443-3, 5.2.4)."""
 
 _BIT_FRAMING = const(0x633D)
 _TX_MODE = const(0x6302)
