@@ -161,19 +161,21 @@ def test_the_page_begins_in_chinese_if_the_command_or_the_browser_speaks_it(
     assert page.locator("#door-title").inner_text() == {"zh-CN": "门", "en": "The door"}[spoken]
 
 
-@pytest.mark.parametrize(("calm", "moves"), [(True, 0), (False, 1)])
-def test_who_wants_no_motion_sees_none(calm: bool, moves: int, feed: Feed, open_window: Opener) -> None:
+@pytest.mark.parametrize(("calm", "moving"), [(True, []), (False, ["bolt"])])
+def test_who_wants_no_motion_sees_none(calm: bool, moving: list[str], feed: Feed, open_window: Opener) -> None:
     full(feed)
     page = open_window(feed.address, calm=calm).page
     page.wait_for_selector('#scene[data-strike="open"]')
-    page.evaluate(
-        "window.moved = []; document.addEventListener('transitionrun', (one) => moved.push(one.propertyName))"
+    # Ask the style, not a running transition. A transition of 80 ms may be over before a busy browser answers.
+    found = page.evaluate(
+        """[...document.querySelectorAll('*')]
+            .filter((one) => ['', '::before', '::after'].some((part) => {
+                const style = getComputedStyle(one, part);
+                return style.animationName !== 'none' || !/^0s(, 0s)*$/.test(style.transitionDuration);
+            }))
+            .map((one) => one.getAttribute('class'))"""
     )
-    feed.send(*scene.board())
-    page.wait_for_selector('#scene[data-strike="shut"]')
-    # The browser computes the style before it answers. So when the answer comes, any transition has begun.
-    page.evaluate("getComputedStyle(document.querySelector('.bolt')).transform")
-    assert page.evaluate("document.getAnimations().length + moved.length > 0") == bool(moves)
+    assert found == moving
 
 
 def test_headings_and_landmarks_lead_through_the_page(feed: Feed, open_window: Opener) -> None:
