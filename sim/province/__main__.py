@@ -86,16 +86,7 @@ def parser() -> Parser:
     code.add_argument(
         "--place", type=arguments.text, metavar="ADDRESS", help="the address (default: that of the lock placed there)"
     )
-    code.add_argument(
-        "--door", type=int, default=1, metavar="N", help="which door of the listing (default %(default)s)"
-    )
-    code.add_argument(
-        "--link",
-        type=arguments.text,
-        default=LINK,
-        metavar="URL",
-        help="the target of the link, in capitals (default %(default)s)",
-    )
+    _add_door_and_link(code)
     code.add_argument("--text", action="store_true", help="print only the text, for a printer")
     card = commands.add_parser(
         "card",
@@ -110,16 +101,7 @@ def parser() -> Parser:
     )
     card.add_argument("--svg", type=Path, metavar="FILE", help="write the card to this file as SVG")
     card.add_argument("--pdf", type=Path, metavar="FILE", help="write the card to this file as PDF")
-    card.add_argument(
-        "--door", type=int, default=1, metavar="N", help="which door of the listing (default %(default)s)"
-    )
-    card.add_argument(
-        "--link",
-        type=arguments.text,
-        default=LINK,
-        metavar="URL",
-        help="the target of the link, in capitals (default %(default)s)",
-    )
+    _add_door_and_link(card)
     card.add_argument("--font", type=Path, metavar="FILE", help="an OpenType font (default: that of the environment)")
     card.add_json()
     check = commands.add_parser(
@@ -133,6 +115,19 @@ def parser() -> Parser:
     )
     check.add_json()
     return top
+
+
+def _add_door_and_link(command: Parser) -> None:
+    command.add_argument(
+        "--door", type=int, default=1, metavar="N", help="which door of the listing (default %(default)s)"
+    )
+    command.add_argument(
+        "--link",
+        type=arguments.text,
+        default=LINK,
+        metavar="URL",
+        help="the target of the link, in capitals (default %(default)s)",
+    )
 
 
 def _show(folder: Path, as_json: bool) -> int:
