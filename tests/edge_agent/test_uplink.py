@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -174,8 +173,9 @@ class _SendTimes(logging.Handler):
         super().__init__(logging.INFO)
         self.times: list[float] = []
 
-    def more_than(self, number: int) -> bool:
-        return len(self.times) > number
+    async def until(self, number: int) -> None:
+        """Let time pass until `number` batches were sent."""
+        await time_passes(lambda: len(self.times) >= number)
 
     def emit(self, entry: logging.LogRecord) -> None:
         if entry.getMessage() == "batch.sent":
@@ -202,7 +202,7 @@ def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_hold
             async with running(tmp_path, broker.port, batch_bytes=1024, window=1, receipt_timeout_seconds=3) as edge:
                 edge.store(stuck, 20)
                 for before in range(1 + edge_uplink.REPEATS):
-                    await time_passes(partial(sent.more_than, before))
+                    await sent.until(before + 1)
                     # Time stands still until the province has heard the batch, however slow this machine is.
                     await _off_loop(province.wait, lambda before=before: len(province.batches()) > before)
                 assert edge.uplink.under_way == edge_uplink.REPEATS, "the window is free again"
@@ -223,7 +223,7 @@ def test_records_without_an_answer_are_sent_again_less_and_less_often(
         with CountingProvince(broker.port):
             async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
                 edge.store(lock, 2)
-                await time_passes(lambda: len(sent.times) == 4)
+                await sent.until(4)
                 waits = [after - before for before, after in itertools.pairwise(sent.times)]
                 assert waits == pytest.approx([1, 2, 4], abs=2 * STEP_SECONDS)
 
@@ -255,9 +255,9 @@ def test_a_later_record_of_a_lock_with_a_gap_is_sent_when_it_comes(
         with CountingProvince(broker.port, lock) as province:
             async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
                 edge.store(lock, 3)
-                await time_passes(lambda: len(sent.times) == 2)
+                await sent.until(2)
                 edge.store(lock, 1)
-                await time_passes(lambda: len(sent.times) == 3)
+                await sent.until(3)
                 assert sent.times[2] - sent.times[1] < 0.5, "long before the others are due again"
                 await _off_loop(province.wait, lambda: (lock.lock_id, 5) in province.committed)
                 assert province.batches()[2] == [5]
