@@ -7,7 +7,7 @@ Each form has at least five bytes or six digits, so that random bytes do not mat
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 MIN_BYTES, MIN_DIGITS = 5, 6
@@ -26,10 +26,6 @@ def key_forms(key: bytes) -> set[bytes]:
         # Leave out the characters that also depend on the bytes before and after.
         forms.add(whole[(0, 2, 3)[before] :].rstrip(b"=")[: (len(key) + before) * 8 // 6 - (0, 2, 3)[before]])
     return _long(forms)
-
-
-_BLANK = b"\xff" * 64
-"""Bytes of erased flash."""
 
 
 def _long(forms: set[bytes]) -> set[bytes]:
@@ -54,17 +50,19 @@ class Search:
 
     def hits(self, content: bytes) -> bool:
         """Does `content` contain any text, key or digits of this search?"""
-        content = content.replace(_BLANK, b"")  # most of a flash image, and no part of any text or key
         return any(needle in content for needle in self._needles) or any(
             number.search(content) is not None for number in self._numbers
         )
 
-    def files(self, folder: Path, without: str) -> list[str]:
-        """Files below `folder` whose name or content has a hit. Files below the folder `without` are left out."""
+    def files(self, folder: Path, without: str, read: Callable[[Path], bytes]) -> list[str]:
+        """Files below `folder` whose name or content has a hit. Files below the folder `without` are left out.
+
+        `read` returns what is to be searched of a file.
+        """
         found = []
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder)
             if path.is_file() and without not in inside.parts:
-                if self.hits(str(inside).encode()) or self.hits(path.read_bytes()):
+                if self.hits(str(inside).encode()) or self.hits(read(path)):
                     found.append(str(inside))
         return found

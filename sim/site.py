@@ -23,6 +23,7 @@ from protocol.record import CHECK_IN
 from protocol.trust import Issuer
 from sim import issuer, pki, sm_issuer, visitors
 from sim.bell import Bell
+from sim.board import flash
 from sim.board.interpreter import Interpreter, find
 from sim.bookings import Bookings
 from sim.broker import Broker, started
@@ -201,7 +202,7 @@ class Site:
         """
         search = self.search()
         heard = {m.topic for m in self.wiretap.heard if search.hits(m.payload) or search.hits(m.topic.encode())}
-        return sorted("MQTT " + topic for topic in heard) + search.files(self.folder, without="province")
+        return sorted("MQTT " + topic for topic in heard) + search.files(self.folder, "province", flash.content)
 
 
 @asynccontextmanager

@@ -9,6 +9,9 @@ from pathlib import Path
 from protocol.errors import ConfigError
 from sim.board import layout
 
+_BLANK = bytes([layout.ERASED]) * 64
+"""Part of an erased sector. Shorter runs of such bytes may have been written."""
+
 
 @dataclass(frozen=True)
 class Operations:
@@ -37,6 +40,12 @@ def create(path: Path) -> Path:
     path.write_bytes(bytes([layout.ERASED]) * layout.IMAGE_SIZE)
     Path(f"{path}{layout.OPERATIONS_SUFFIX}").unlink(missing_ok=True)
     return path
+
+
+def content(path: Path) -> bytes:
+    """Return the content of a file, and of a flash image only what was written. To search blank flash takes long."""
+    held = path.read_bytes()
+    return held.replace(_BLANK, b"") if len(held) == layout.IMAGE_SIZE else held
 
 
 def partition(path: Path, label: str) -> bytes:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from firmware.door.pin_attempts import FREE
 from protocol.record import CHECK_IN, ENTRY
+from sim.board import flash
 from sim.exposure import Search
 from sim.phone.stay_key import StayKeys
 from sim.platform import Booking
@@ -60,7 +61,9 @@ async def _pin_after_checkin(script: Script) -> None:
     script.refused(await door.tap(guest), "its stay key does not open either, and the ID is refused", "grant.none")
     keys = Search((), guest.phone.stay_keys.keys)
     elsewhere = [
-        path for path in keys.files(site.folder, without="province") if path != str(door.image.relative_to(site.folder))
+        path
+        for path in keys.files(site.folder, "province", flash.content)
+        if path != str(door.image.relative_to(site.folder))
     ]
     script.promise("the stay key was only on the phone and in the lock's flash", elsewhere == [])
 

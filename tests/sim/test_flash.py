@@ -36,6 +36,17 @@ def power_cycle(image: Path, tmp_path: Path, source: str, cut: str = "") -> subp
     return subprocess.run(lock.command(script), env=environment, capture_output=True, text=True, check=False)
 
 
+def test_the_content_of_an_image_is_what_was_written_and_no_byte_of_another_file_is_left_out(tmp_path: Path) -> None:
+    image, log = flash.create(tmp_path / "lock.flash"), tmp_path / "lock.log"
+    assert flash.content(image) == b""
+    written = b"begin\xff" + b"\0" * 3 + b"\xffend"
+    blank = image.read_bytes()
+    image.write_bytes(blank[:4096] + written + blank[4096 + len(written) :])
+    assert flash.content(image).strip(b"\xff") == written
+    log.write_bytes(blank[:4096])
+    assert flash.content(log) == blank[:4096]
+
+
 def test_a_blank_image_reads_as_erased(image: Path) -> None:
     assert run_on_lock(OPEN + "answer([read(0, 4), read(63, 4), journal.ioctl(4, 0), journal.ioctl(5, 0)])") == [
         "ffffffff",
