@@ -52,10 +52,10 @@ class Raw:
 class Encoded(Raw):
     """A tag 24 item. `raw` is the whole tagged item as received. `content` is the CBOR inside its byte string."""
 
-    def __init__(self, raw: bytes, content: "bytes | memoryview") -> None:
-        super().__init__(raw)
-        # The content is the tail of `raw`. A lock has no room for a second copy of a portrait.
-        self._at = len(raw) - len(content)
+    def __init__(self, raw: bytes, at: int) -> None:
+        """The content is the tail of `raw` from `at` on. A lock has no room for a second copy of a portrait."""
+        self.raw = raw
+        self._at = at
 
     @property
     def content(self) -> bytes:
@@ -83,7 +83,8 @@ class Tag:
 
 def wrap(content: bytes) -> Encoded:
     """Return `content` (one encoded item) as a tag 24 item, `#6.24(bstr .cbor content)`."""
-    return Encoded(b"\xd8\x18" + _head(2, len(content)) + content, content)
+    head = b"\xd8\x18" + _head(2, len(content))
+    return Encoded(head + content, len(head))
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -166,11 +167,20 @@ def _write(item: "Any", out: "_Pieces | _Comparison") -> None:
 
 
 def _utf8(text: str) -> bytes:
-    for character in text:
-        # CPython would raise its own error for a surrogate, and MicroPython would write ill-formed bytes.
-        if 0xD800 <= ord(character) <= 0xDFFF:
-            raise FormatError("cbor.utf8", "text holds a surrogate")
-    return text.encode()
+    try:
+        encoded = text.encode()
+    except UnicodeError:
+        raise _surrogate()
+    if len(encoded) != len(text):
+        for character in text:
+            # MicroPython writes ill-formed bytes instead of raising an error.
+            if 0xD800 <= ord(character) <= 0xDFFF:
+                raise _surrogate()
+    return encoded
+
+
+def _surrogate() -> FormatError:
+    return FormatError("cbor.utf8", "text holds a surrogate")
 
 
 _LONG = const(200)
@@ -211,37 +221,17 @@ def _truncated() -> FormatError:
     return FormatError("cbor.truncated", "the item is shorter than its length says")
 
 
-def _argument(data: "Buffer", at: int) -> "tuple[int, int, int]":
-    """Return the head that begins at offset `at`, as (major type, argument, offset after the head)."""
-    if at >= len(data):
-        raise _truncated()
-    initial = data[at]
-    major = initial >> 5
-    info = initial & 31
-    at += 1
-    if info < 24:
-        return major, info, at
-    if info > 27:
-        raise FormatError("cbor.indefinite" if info == 31 else "cbor.reserved", "indefinite or reserved length")
-    end = at + (1 << (info - 24))
-    if end > len(data):
-        raise _truncated()
-    return major, int.from_bytes(data[at:end], "big"), end
-
-
-def _simple(data: "Buffer", at: int) -> "tuple[Any, int]":
-    info = data[at] & 31
+def _simple(info: int, argument: int) -> "Any":
     if info == 20 or info == 21:
-        return info == 21, at + 1
+        return info == 21
     if info == 22 or info == 23:
-        return None, at + 1
-    if info in (25, 26, 27):
-        end = at + 1 + (1 << (info - 24))
-        if end > len(data):
-            raise _truncated()
-        if info == 25:
-            return _half(data[at + 1] << 8 | data[at + 2]), end
-        return struct.unpack(">f" if info == 26 else ">d", data[at + 1 : end])[0], end
+        return None
+    if info == 25:
+        return _half(argument)
+    if info == 26:
+        return struct.unpack(">f", argument.to_bytes(4, "big"))[0]
+    if info == 27:
+        return struct.unpack(">d", argument.to_bytes(8, "big"))[0]
     raise FormatError("cbor.simple", "a simple value that is not used here")
 
 
@@ -258,7 +248,10 @@ def _half(bits: int) -> float:
     return -value if bits & 0x8000 else value
 
 
-def _text(raw: bytes) -> str:
+_KEYS = (int, str, bytes)
+
+
+def _text(raw: "Buffer") -> str:
     try:
         text = str(raw, "utf-8")
     except UnicodeError:
@@ -278,82 +271,116 @@ def _text(raw: bytes) -> str:
     return text
 
 
-def _slice(data: "Buffer", start: int, end: int) -> bytes:
-    part = data[start:end]
-    # `data` may be a bytearray or memoryview on MicroPython. `bytes(part)` would copy a bytes object once more.
-    return part if isinstance(part, bytes) else bytes(part)
-
-
 class _Reader:
     """Reads items from `data`. `at` is the reader's position. `left` is the number of items that the reader may still
-    build. `most` is the limit on numbers."""
+    build. `most` is the limit on numbers.
+
+    Most items are short strings and small numbers. `item` reads them without a further call, because calls take most of
+    the time.
+    """
 
     def __init__(self, data: "Buffer", at: int, most: int) -> None:
         self.data = data
         self.at = at
-        self.left = MAX_ITEMS
+        self.end = len(data)
+        self.left = MAX_ITEMS - 1
         self.most = most
 
     def item(self, depth: int) -> "Any":
-        if depth > MAX_DEPTH:
-            raise FormatError("cbor.depth", "nested too deeply")
-        self.left -= 1
-        if self.left < 0:
-            raise FormatError("cbor.items", "too many items")
-        start = self.at
-        major, argument, self.at = _argument(self.data, start)
-        if major < 2:
-            if argument > self.most - major:
-                raise FormatError("cbor.range", "the number is too large for this format")
-            return argument if major == 0 else -1 - argument
-        if major == 2 or major == 3:
-            raw = self._string(argument)
-            return raw if major == 2 else _text(raw)
+        """Return the next item, which is inside `depth` others."""
+        at = self.at
+        if at >= self.end:
+            raise _truncated()
+        initial = self.data[at]
+        argument = initial & 31
+        if argument < 24:
+            self.at = at + 1
+        else:
+            argument = self._argument(argument)
+        if initial >= 0x80:
+            return self._structure(initial, argument, at, depth)
+        if initial >= 0x40:
+            start = self.at
+            self.at = end = start + argument
+            if end > self.end:
+                raise _truncated()
+            part = self.data[start:end]
+            if initial >= 0x60:
+                return _text(part)
+            # `data` may be a bytearray or memoryview on MicroPython. `bytes(part)` would copy a bytes object once more.
+            return part if isinstance(part, bytes) else bytes(part)
+        if argument > self.most - (initial >> 5):
+            raise FormatError("cbor.range", "the number is too large for this format")
+        return argument if initial < 0x20 else -1 - argument
+
+    def _argument(self, info: int) -> int:
+        """Return the argument of a head that is longer than one byte, and move past this head. `info` are the low five
+        bits of its first byte."""
+        if info > 27:
+            raise FormatError("cbor.indefinite" if info == 31 else "cbor.reserved", "indefinite or reserved length")
+        start = self.at + 1
+        self.at = end = start + (1 << (info - 24))
+        if end > self.end:
+            raise _truncated()
+        return self.data[start] if info == 24 else int.from_bytes(self.data[start:end], "big")
+
+    def _structure(self, initial: int, argument: int, start: int, depth: int) -> "Any":
+        """Return an array, a map, a tagged item or a simple value. Its head begins with `initial` at `start`."""
+        major = initial >> 5
         if major == 4:
-            self._room(argument)
+            self._inside(argument, depth)
             items = []
             for _ in range(argument):
                 items.append(self.item(depth + 1))
             return items
         if major == 5:
-            self._room(argument * 2)
-            return self._map(argument, depth)
-        if major == 6:
-            return self._tagged(argument, start, depth)
-        value, self.at = _simple(self.data, start)
-        return value
+            self._inside(argument * 2, depth)
+            return self._map(argument, depth + 1)
+        if major == 7:
+            return _simple(initial & 31, argument)
+        if argument == 24:
+            return self._encoded(start)
+        self._inside(1, depth)
+        return Tag(argument, self.item(depth + 1))
 
-    def _room(self, items: int) -> None:
-        if items > len(self.data) - self.at:
+    def _inside(self, items: int, depth: int) -> None:
+        """Check that `items` more items may follow, inside an item at `depth`."""
+        if items > self.end - self.at:
             raise _truncated()
-
-    def _string(self, length: int) -> bytes:
-        self._room(length)
-        start = self.at
-        self.at += length
-        return _slice(self.data, start, self.at)
+        if items and depth == MAX_DEPTH:
+            raise FormatError("cbor.depth", "nested too deeply")
+        self.left -= items
+        if self.left < 0:
+            raise FormatError("cbor.items", "too many items")
 
     def _map(self, pairs: int, depth: int) -> "dict[Any, Any]":
         result: dict[Any, Any] = {}
         for _ in range(pairs):
-            key = self.item(depth + 1)
-            if not isinstance(key, (int, str, bytes)) or isinstance(key, bool):
+            key = self.item(depth)
+            if type(key) not in _KEYS:
                 raise FormatError("cbor.key", "a map key must be an integer, text or bytes")
             if key in result:
                 raise FormatError("cbor.duplicate", "a map key appears twice")
-            result[key] = self.item(depth + 1)
+            result[key] = self.item(depth)
         return result
 
-    def _tagged(self, number: int, start: int, depth: int) -> "Tag | Encoded":
-        if number != 24:
-            return Tag(number, self.item(depth + 1))
-        major, length, self.at = _argument(self.data, self.at)
-        if major != 2:
+    def _encoded(self, start: int) -> Encoded:
+        if self.at >= self.end:
+            raise _truncated()
+        initial = self.data[self.at]
+        if initial >> 5 != 2:
             raise FormatError("cbor.tag24", "tag 24 must hold a byte string")
-        self._room(length)
-        inside = self.at
+        length = initial & 31
+        if length < 24:
+            self.at += 1
+        else:
+            length = self._argument(length)
+        inside = self.at - start
         self.at += length
-        return Encoded(_slice(self.data, start, self.at), memoryview(self.data)[inside : self.at])
+        if self.at > self.end:
+            raise _truncated()
+        raw = self.data[start : self.at]
+        return Encoded(raw if isinstance(raw, bytes) else bytes(raw), inside)
 
 
 def _whole(data: "Buffer", at: int, most: int = _ANY) -> "Any":

@@ -22,10 +22,11 @@ _CURVES: Final[dict[str, ec.EllipticCurve]] = {
     "P-384": ec.SECP384R1(),
     "P-521": ec.SECP521R1(),
 }
-_HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
-    "SHA-256": hashes.SHA256,
-    "SHA-384": hashes.SHA384,
-    "SHA-512": hashes.SHA512,
+_DIGESTS: Final = {"SHA-256": hashlib.sha256, "SHA-384": hashlib.sha384, "SHA-512": hashlib.sha512}
+_ECDSA: Final[dict[str, ec.ECDSA]] = {
+    "SHA-256": ec.ECDSA(hashes.SHA256()),
+    "SHA-384": ec.ECDSA(hashes.SHA384()),
+    "SHA-512": ec.ECDSA(hashes.SHA512()),
 }
 
 
@@ -38,7 +39,7 @@ def digest(name: str, data: bytes) -> bytes:
     """Return the hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"."""
     if name == "SM3":
         return sm2_cpython.sm3(data)
-    return hashlib.new(name.replace("-", "").lower(), data).digest()
+    return _DIGESTS[name](data).digest()
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
@@ -81,7 +82,7 @@ def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature:
         return False
     encoded = encode_dss_signature(int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big"))
     try:
-        _load(curve, public).verify(encoded, message, ec.ECDSA(_HASHES[hash_name]()))
+        _load(curve, public).verify(encoded, message, _ECDSA[hash_name])
     except (InvalidSignature, VerificationError):
         return False
     return True
@@ -94,7 +95,7 @@ def prepare(curve: str) -> None:
 
 def sign(private: bytes, message: bytes) -> bytes:
     """ES256."""
-    r, s = decode_dss_signature(_private("P-256", private).sign(message, ec.ECDSA(hashes.SHA256())))
+    r, s = decode_dss_signature(_private("P-256", private).sign(message, _ECDSA["SHA-256"]))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 

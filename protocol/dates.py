@@ -19,14 +19,10 @@ def _invalid() -> FormatError:
 
 def _number(text: str, start: int, length: int) -> int:
     digits = text[start : start + length]
-    if len(digits) != length:
+    # isdigit() is not used, because it accepts the digits of every script.
+    if len(digits) != length or min(digits) < "0" or max(digits) > "9":
         raise _invalid()
-    value = 0
-    for digit in digits:
-        if not "0" <= digit <= "9":  # isdigit() is not used, because it accepts the digits of every script.
-            raise _invalid()
-        value = value * 10 + ord(digit) - 48
-    return value
+    return int(digits)
 
 
 def day(year: int, month: int, day_of_month: int) -> int:

@@ -32,14 +32,17 @@ class Reader:
         """Return the tag of the next element, or -1 at the end."""
         return self.data[self.at] if self.at < self.end else -1
 
-    def _step(self) -> "tuple[int, int]":
-        """Move past the next element. Return the start and the end of the content of this element."""
+    def _step(self, tag: int) -> int:
+        """Move past the next element, which must have `tag`. Return the start of its content."""
         at = self.at
+        data = self.data
+        if at >= self.end or data[at] != tag:
+            raise FormatError("der.unexpected", "this element has a different tag")
         if at + 2 > self.end:
             raise FormatError("der.truncated", "the element is shorter than its length says")
-        if self.data[at] & 31 == 31:
+        if tag & 31 == 31:
             raise FormatError("der.tag", "tag numbers from 31 on are not used here")
-        length = self.data[at + 1]
+        length = data[at + 1]
         at += 2
         if length >= 0x80:
             size = length & 0x7F
@@ -48,41 +51,34 @@ class Reader:
                 raise FormatError("der.length", "indefinite or overly long length")
             if at + size > self.end:
                 raise FormatError("der.truncated", "the element is shorter than its length says")
-            length = int.from_bytes(self.data[at : at + size], "big")
+            length = int.from_bytes(data[at : at + size], "big")
             if length < (0x80 if size == 1 else 0x100):
                 raise FormatError("der.length", "length not in its shortest form")
             at += size
         if at + length > self.end:
             raise FormatError("der.truncated", "the element is shorter than its length says")
         self.at = at + length
-        return at, at + length
-
-    def _expect(self, tag: int) -> None:
-        if self.peek() != tag:
-            raise FormatError("der.unexpected", "this element has a different tag")
+        return at
 
     def enter(self, tag: int) -> "Reader":
         """Return a reader of the content of the next element, which must have `tag`. Raises FormatError."""
-        self._expect(tag)
-        start, end = self._step()
-        return Reader(self.data, start, end)
+        start = self._step(tag)
+        return Reader(self.data, start, self.at)
 
     def content(self, tag: int) -> bytes:
         """Return the content of the next element, which must have `tag`. Raises FormatError."""
-        self._expect(tag)
-        start, end = self._step()
-        return bytes(self.data[start:end])
+        start = self._step(tag)
+        return self.data[start : self.at]
 
     def element(self, tag: int) -> bytes:
         """Return the whole next element, with its head. Raises FormatError."""
-        self._expect(tag)
         start = self.at
-        _, end = self._step()
-        return bytes(self.data[start:end])
+        self._step(tag)
+        return self.data[start : self.at]
 
     def skip(self) -> None:
         """Skip the next element, whatever it is. Raises FormatError."""
-        self._step()
+        self._step(self.peek())
 
     def finish(self) -> None:
         """Raises FormatError `der.trailing` unless everything has been read."""

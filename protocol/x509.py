@@ -100,8 +100,9 @@ class Certificate:
         self.not_after = read_time(validity)
         validity.finish()
         self.subject = tbs.element(der.SEQUENCE)
-        self.country = _attribute(self.subject, _COUNTRY)
-        self.state = _attribute(self.subject, _STATE)
+        attributes = _attributes(self.subject)
+        self.country = _only(attributes, _COUNTRY)
+        self.state = _only(attributes, _STATE)
         self.curve, self.public = _public_key(tbs.enter(der.SEQUENCE))
         for unique_identifier in (0x81, 0x82):
             if tbs.peek() == unique_identifier:
@@ -118,7 +119,7 @@ class Certificate:
             extension = extensions.enter(der.SEQUENCE)
             identifier = extension.content(der.OBJECT_IDENTIFIER)
             critical = extension.peek() == der.BOOLEAN and extension.boolean()
-            value = der.Reader(extension.content(der.OCTET_STRING))
+            value = extension.enter(der.OCTET_STRING)
             extension.finish()
             if identifier in seen:
                 raise FormatError("x509.extension", "an extension appears twice")
@@ -172,7 +173,7 @@ def same_name(name: bytes, other: bytes) -> bool:
     """Are these DER names the same? String type, case and spaces make no difference (RFC 5280, section 7.1). Characters
     outside ASCII are compared as bytes. Malformed names are the same only if their bytes are equal."""
     try:
-        return name == other or _fields(name) == _fields(other)
+        return name == other or _comparable(name) == _comparable(other)
     except FormatError:
         return False
 
@@ -199,27 +200,8 @@ def read_time(validity: der.Reader) -> int:
     return dates.from_asn1(str(content, "ascii"))
 
 
-def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
-    """Return the value of the attribute type `wanted` in a DER name, or None. Raises FormatError if this attribute type
-    occurs twice."""
-    found = None
-    sets = der.Reader(name).enter(der.SEQUENCE)
-    while sets:
-        attributes = sets.enter(der.SET)
-        while attributes:
-            attribute = attributes.enter(der.SEQUENCE)
-            kind = attribute.content(der.OBJECT_IDENTIFIER)
-            value = attribute.content(attribute.peek())
-            attribute.finish()
-            if kind == wanted:
-                if found is not None:
-                    raise FormatError("x509.name", "a name gives two countries or states")
-                found = value
-    return found
-
-
-def _fields(name: bytes) -> "list[tuple[bytes, int, bytes]]":
-    """Return the attributes of a DER name in the form for comparison. (b"", 0, b"") marks the beginning of each
+def _attributes(name: bytes) -> "list[tuple[bytes, int, bytes]]":
+    """Return the attributes of a DER name as (type, tag of the value, value). (b"", 0, b"") marks the beginning of each
     relative name."""
     attributes = []
     outside = der.Reader(name)
@@ -230,12 +212,32 @@ def _fields(name: bytes) -> "list[tuple[bytes, int, bytes]]":
         relative = sets.enter(der.SET)
         while relative:
             attribute = relative.enter(der.SEQUENCE)
-            kind, tag = attribute.content(der.OBJECT_IDENTIFIER), attribute.peek()
-            value = attribute.content(tag)
+            kind = attribute.content(der.OBJECT_IDENTIFIER)
+            tag = attribute.peek()
+            attributes.append((kind, tag, attribute.content(tag)))
             attribute.finish()
-            if tag in _STRINGS:
-                tag, value = _STRINGS[0], b" ".join(value.lower().split())
-            attributes.append((kind, tag, value))
+    return attributes
+
+
+def _only(attributes: "list[tuple[bytes, int, bytes]]", wanted: bytes) -> "bytes | None":
+    """Return the value of the attribute type `wanted`, or None. Raises FormatError if this attribute type occurs
+    twice."""
+    found = None
+    for kind, _, value in attributes:
+        if kind == wanted:
+            if found is not None:
+                raise FormatError("x509.name", "a name gives two countries or states")
+            found = value
+    return found
+
+
+def _comparable(name: bytes) -> "list[tuple[bytes, int, bytes]]":
+    """Return the attributes of a DER name in the form for comparison."""
+    attributes = []
+    for kind, tag, value in _attributes(name):
+        if tag in _STRINGS:
+            tag, value = _STRINGS[0], b" ".join(value.lower().split())
+        attributes.append((kind, tag, value))
     return attributes
 
 

@@ -30,7 +30,7 @@ def invalid(what: str) -> FormatError:
 def member(item: "Any", key: "Any", kind: "Any", what: str) -> "Any":
     """Return `item[key]`. Raises FormatError `mdoc.form` unless `item` is a map and the value is of type `kind`."""
     value = item.get(key) if isinstance(item, dict) else None
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise invalid(what)
     return value
 
