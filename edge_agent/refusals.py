@@ -26,9 +26,10 @@ def obey(outbox: Outbox, refusal: Refusal) -> Iterator[Key]:
         if queued is None:
             continue
         stored, hash_on_arrival = queued
+        # The record was parsed when it arrived, perhaps by an earlier process. The uplink sends the copy on the disk. A
+        # bad SD card may have changed this copy since, and then the province refuses the changed payload. So only the
+        # copy can tell who is right.
         found = _parsed(stored)
-        # The disk may have damaged the payload after the payload arrived. Then the province refuses the damaged
-        # payload.
         if payload_hash not in (hash_on_arrival, found and found.payload_hash):
             continue
         facts = {"lock": refusal.lock_id, "counter": counter, "code": code}

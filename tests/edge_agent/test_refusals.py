@@ -52,11 +52,18 @@ class Edge:
 
     def damage(self, counter: int, at: int) -> Record:
         """Flip one bit of a record, as a bad SD card does. Return the changed record."""
-        with closing(database.open_for_writing(self.path)) as connection:
-            raw = bytearray(self.lock.records[counter - 1].raw)
-            raw[at] ^= 1
-            connection.execute("UPDATE records SET record = ? WHERE counter = ?", (bytes(raw), counter))
+        raw = bytearray(self.lock.records[counter - 1].raw)
+        raw[at] ^= 1
+        self._overwrite(counter, bytes(raw))
         return record.parse(bytes(raw))
+
+    def cut_short(self, counter: int) -> None:
+        """Lose the end of a record, as a bad SD card does."""
+        self._overwrite(counter, self.lock.records[counter - 1].raw[:-1])
+
+    def _overwrite(self, counter: int, raw: bytes) -> None:
+        with closing(database.open_for_writing(self.path)) as connection:
+            connection.execute("UPDATE records SET record = ? WHERE counter = ?", (raw, counter))
 
     def aside(self) -> list[tuple[object, object]]:
         with closing(database.open_for_reading(self.path)) as look:
@@ -137,6 +144,20 @@ def test_a_record_whose_signature_is_refused_and_was_damaged_here_is_set_aside_a
     assert edge.outbox.known_through(lock.lock_id) == 1, "the lock is asked again from this record on"
     assert [edge.outbox.put(item) for item in lock.records[1:]] == ["stored"] + ["duplicate"] * 3
     assert edge.outbox.known_through(lock.lock_id) == 5
+
+
+def test_a_refused_record_is_judged_by_its_copy_on_the_disk_and_not_by_what_arrived(
+    edge: Edge, lock: SigningLock
+) -> None:
+    """The copy has to be parsed again. What was known at its arrival would call the record good, and another one."""
+    copy = edge.damage(2, -80)
+    assert edge.outbox.queued((lock.lock_id, 2)) == (copy.raw, lock.records[1].payload_hash)
+    assert copy.payload_hash != lock.records[1].payload_hash
+    edge.told(lock.refusal(SIGNATURE, copy, lock.records[2]))
+    assert (edge.aside(), edge.disputed()) == ([(2, SIGNATURE)], [(3, SIGNATURE)])
+    edge.cut_short(4)  # a copy that is no record any more
+    edge.told(lock.refusal(SIGNATURE, lock.records[3]))
+    assert edge.aside() == [(2, SIGNATURE), (4, SIGNATURE)]
 
 
 @pytest.mark.parametrize("over", ["the province's receipt", "the lock's word"])
