@@ -48,7 +48,7 @@ class Sightings:
         self._clock = clock
         self._seen: dict[str, _Sighting] = {}
         self._served: dict[bytes, float] = {}
-        """For each lock, the time when an address that claims to be this lock last had its turn."""
+        """For each lock, the time of the latest turn of an address that claims to be this lock."""
         self._scan = 0
         self._places = itertools.count()
 

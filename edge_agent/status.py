@@ -1,4 +1,4 @@
-"""For the `status` command: find out if an agent runs on a state directory, and read the facts that it last wrote."""
+"""Finds out for the `status` command whether an agent runs on a state directory, and which facts it last wrote."""
 
 import contextlib
 import fcntl

@@ -294,7 +294,7 @@ class Uplink:
             self._repeat_at = now + self._patience
 
     def _province_speaks(self, of: set[bytes]) -> None:
-        """Note that the province has settled some records of each lock in `of`."""
+        """Note that the province has settled some records of each lock in the set `of`."""
         now = _now()
         if self._silent & of:
             self._silent -= of
@@ -366,7 +366,7 @@ def _now() -> float:
 
 
 async def _first_end(*parts: Coroutine[object, object, TransportError]) -> TransportError:
-    """Run all parts until one of them ends. Return the reason for that, or raise the exception that ended the part."""
+    """Run all parts until one of them ends. Return why this part ended, or raise the exception that ended it."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

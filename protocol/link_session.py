@@ -216,7 +216,7 @@ class Responder:
 
 
 def parse_open(message: bytes) -> bytes:
-    """Return the ephemeral key in an OPEN. An OPEN that is refused here has cost the lock no point multiplication.
+    """Return the ephemeral key in an OPEN. An OPEN that is refused here has not cost the lock a point multiplication.
 
     Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed OPEN, `link.version` for another version.
     """

@@ -321,7 +321,7 @@ class Board:
         raise TransportError("board.trouble", f"{self.port}: {last}. Press RESET on the board and try again")
 
     def _call(self, *commands: str, seconds: float) -> tuple[int, list[str], bool]:
-        """Run mpremote. Return its exit status, its lines, and whether it was silent for `seconds`."""
+        """Run mpremote. Return the exit status and lines of mpremote, and whether mpremote was silent for `seconds`."""
         command = [*self._program, "connect", self.port, *commands]
         process = subprocess.Popen(
             command,

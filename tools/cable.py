@@ -105,7 +105,7 @@ class Cable:
         self._ask("fittings", content, repeat=False)
 
     def inputs(self) -> dict[str, bool]:
-        """Return for each fitted input whether it is away from its state of rest. The button must be held."""
+        """For each fitted input, return whether the input is away from its state of rest. The button must be held."""
         return console.inputs(self._ask("inputs"))
 
     def act(self, what: str) -> None:

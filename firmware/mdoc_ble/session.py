@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONNECT_MS = 8000
 """Longest wait for State = 01 after the handover over NFC."""
 STEP_MS = 2000
-"""Longest wait for the next part of a message. Also the longest wait for each step when the lock connects to a phone.
+"""Longest wait for the next part of a message. The same limit holds for each step when the lock connects to a phone.
 """
 LINGER_MS = 1000
 """How long the lock waits for the phone to disconnect by itself after the last message, so that the phone surely

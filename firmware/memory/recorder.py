@@ -235,7 +235,7 @@ class Recorder:
         self._news.set()
 
     def _count(self, key: "Any") -> None:
-        """Write the event that waits in RAM under `key` to the tally."""
+        """Write to the tally the event that waits in RAM under `key`."""
         line = self._waiting.pop(key)
         self._slots.use()
         if self._noticed is None:

@@ -347,8 +347,8 @@ class Stays:
         """Expect the record `next_counter` next. Raises StorageError.
 
         The journal may have been erased, or may have lost its newest sector. Its counters then continue below the last
-        counter in the checkpoint. The checkpoint has the effects of older records with these counters, and of none of
-        the new records.
+        counter in the checkpoint. The effects of older records with these counters are in the checkpoint, but those of
+        the new records are not.
         """
         if self._applied >= next_counter:
             self._applied = next_counter - 1
