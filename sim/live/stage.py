@@ -92,7 +92,7 @@ class Stage:
                 self._tell_story(name, "ending", promises)
                 self._show(self._own)
 
-        self._tell_story(name, "building", promises)
+        self._tell_story(name, "building", promises, step=phrase("loading the parts"))
         ok: bool | None = None
         try:
             ok = (await perform(playable()[name], runtime=self._runtime, on_step=step, around=shown)).ok

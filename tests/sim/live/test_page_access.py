@@ -86,7 +86,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page_and_the_focus_
     assert reached[:-1] == [
         *("skip", "sound", "zh", "en", "tour", "story-name", "story-form", "tab-door-1"),
         *("tap p1", "tear p1", "tap p2", "tear p2", "tap p3", "tear p3", "tap-pin", "stranger", "tampered"),
-        *("network", "take-away", "power", "tag", "open-door", "1", "2"),
+        *("network", "power", "take-away", "tag", "open-door", "1", "2"),
         *("phone", "air", "lock-ram", "lock-flash", "edge", "broker", "platform", "province"),
     ]
 

@@ -235,7 +235,7 @@ def test_a_story_plays_on_a_site_of_its_own_and_then_the_own_site_is_back(
     witness(page, "#promise-list")
     page.select_option("#story-name", "first-checkin")
     page.click(button)
-    saw(page, "#promises-title", f"{name}: building its site. booting the lock")
+    saw(page, "#promises-title", f"{name}: building its site (booting the lock")
     saw(page, "#promises-title", f"{name} is playing")
     saw(page, "#people", "come by themselves")
     saw(page, "#promise-list", "held: ")

@@ -37,13 +37,13 @@ def test_while_a_site_is_built_the_page_says_what_is_built_and_for_how_long(feed
     booting = scene.both("booting the lock", "启动门锁")
     page = shown(open_window, feed, scene.story("building", booting, since=int(time.time() * 1000) - 7000))
     page.wait_for_selector("#story-clock .seconds")
-    assert page.locator("#promises-title").inner_text() == "first-checkin: building its site. booting the lock"
+    assert page.locator("#promises-title").inner_text() == "first-checkin: building its site (booting the lock)"
     began = int(page.locator("#story-clock").inner_text().removesuffix(" s"))
     assert began >= 7
     page.wait_for_function("n => parseInt(document.querySelector('#story-clock').textContent) > n", arg=began)
     assert page.locator("[aria-live] .seconds, [role=status] .seconds").count() == 0  # nobody hears each second
     page.click('[data-language="zh"]')
-    assert page.locator("#promises-title").inner_text() == "“first-checkin”：正在搭建它的现场。启动门锁"
+    assert page.locator("#promises-title").inner_text() == "“first-checkin”：正在搭建现场（启动门锁）"
     assert page.locator("#story-clock").inner_text().endswith(" 秒")
     feed.send(*scene.story("over", ok=True))
     page.wait_for_selector("#story-clock:empty", state="attached")
