@@ -53,7 +53,9 @@ class Encoded(Raw):
     """A tag 24 item. `raw` is the whole tagged item as received. `content` is the CBOR inside its byte string."""
 
     def __init__(self, raw: bytes, at: int) -> None:
-        """The content is the tail of `raw` from `at` on. A lock has no room for a second copy of a portrait."""
+        """The content is the tail of `raw`, beginning at offset `at`. A lock has no room for a second copy of a
+        portrait.
+        """
         self.raw = raw
         self._at = at
 
@@ -287,7 +289,7 @@ class _Reader:
         self.most = most
 
     def item(self, depth: int) -> "Any":
-        """Return the next item, which is inside `depth` others."""
+        """Return the next item. `depth` is the number of items that contain it."""
         at = self.at
         if at >= self.end:
             raise _truncated()
@@ -314,8 +316,9 @@ class _Reader:
         return argument if initial < 0x20 else -1 - argument
 
     def _argument(self, info: int) -> int:
-        """Return the argument of a head that is longer than one byte, and move past this head. `info` are the low five
-        bits of its first byte."""
+        """Return the argument of a head that is longer than one byte, and move past this head. `info` is the low five
+        bits of the head's first byte.
+        """
         if info > 27:
             raise FormatError("cbor.indefinite" if info == 31 else "cbor.reserved", "indefinite or reserved length")
         start = self.at + 1
@@ -325,7 +328,9 @@ class _Reader:
         return self.data[start] if info == 24 else int.from_bytes(self.data[start:end], "big")
 
     def _structure(self, initial: int, argument: int, start: int, depth: int) -> "Any":
-        """Return an array, a map, a tagged item or a simple value. Its head begins with `initial` at `start`."""
+        """Return an array, a map, a tagged item or a simple value. The head of this item is at offset `start`, and its
+        first byte is `initial`.
+        """
         major = initial >> 5
         if major == 4:
             self._inside(argument, depth)

@@ -33,7 +33,7 @@ class Reader:
         return self.data[self.at] if self.at < self.end else -1
 
     def _step(self, tag: int) -> int:
-        """Move past the next element, which must have `tag`. Return the start of its content."""
+        """Move past the next element, which must have `tag`. Return the start of the element's content."""
         at = self.at
         data = self.data
         if at >= self.end or data[at] != tag:

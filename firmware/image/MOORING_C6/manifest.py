@@ -1,4 +1,4 @@
-"""What the image freezes: asyncio, the two files that run first, and the modules that the lock needs, in lean form.
+"""The image freezes asyncio, the two files that run first, and the modules that the lock needs, in lean form.
 
 MicroPython's build executes this file in its folder, with `freeze` and `include` defined (MicroPython's documentation,
 "MicroPython manifest files"). None of the esp32 port's own modules is frozen. They would format the flash.
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path.cwd().parents[2]))
 
 from tools.image import RUNS_FIRST, lean_tree
 
-# 3 leaves out assertions and line numbers, as in `tools.software.compile_lean`.
+# The option 3 leaves out assertions and line numbers, as in `tools.software.compile_lean`.
 include("$(MPY_DIR)/extmod/asyncio")
 freeze("modules", RUNS_FIRST, opt=3)
 freeze(*lean_tree(), opt=3)

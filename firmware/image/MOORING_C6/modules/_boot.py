@@ -2,13 +2,13 @@
 
 import sys
 
-# MicroPython searches "" and "/lib" too. A file there would stand before a frozen module, and before a built-in one.
+# MicroPython searches "" and "/lib" too. A file there would be used instead of a frozen or built-in module.
 sys.path[:] = [".frozen"]
 
 import bluetooth
 
-# The radio comes first. Its stack needs memory outside the heap, and the heap grows while modules load. Besides, the
-# chip's generator is truly random only while the radio runs (ESP-IDF, Random Number Generation).
+# The radio comes first. The radio's stack needs memory outside the heap, and the heap grows while modules load.
+# Besides, the chip's generator is truly random only while the radio runs (ESP-IDF, Random Number Generation).
 try:
     bluetooth.BLE().active(True)
 except OSError:

@@ -1,4 +1,5 @@
-"""Runs the lock. This file never ends, because its end would be a prompt: if anything fails, the board restarts.
+"""Runs the lock. This file never ends, because after its end there would be a prompt. If anything fails, the board
+restarts.
 
 Nothing here formats the flash. If the file system cannot be mounted, `firmware.main` halts in order and says so.
 """
@@ -15,7 +16,7 @@ try:
     import vfs
     from esp32 import Partition
 
-    # The build has no console. This one carries the lock's lines and the installer's commands, over the board's bridge
+    # The build has no console. This UART carries the lock's lines and the installer's commands, over the board's bridge
     # to USB. The buffer is long enough that no line waits.
     os.dupterm(machine.UART(0, 115200, txbuf=2048))
     try:
@@ -31,7 +32,7 @@ try:
     while True:
         time.sleep(60)  # this lock was never enrolled
 except BaseException as error:
-    print("0 boot.failed error=" + type(error).__name__)  # its text might contain a secret
+    print("0 boot.failed error=" + type(error).__name__)  # the error's text might contain a secret
 finally:
     while True:
         try:
