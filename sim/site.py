@@ -209,11 +209,13 @@ class Site:
 async def build(
     folder: Path,
     seed: int = 1,
-    runtime: str = "micropython",
+    runtime: str | Interpreter = "micropython",
     plan: Plan | None = None,
     on_step: Callable[[Phrase], None] | None = None,
 ) -> AsyncIterator[Site]:
     """Build and run a site in `folder`. Its locks are installed, booted and in contact with the province.
+
+    `runtime` is what runs the locks: a name that `find` knows, or an interpreter.
 
     Raises ConfigError if the machine lacks something that the site needs or if the profile is unknown. Raises
     TransportError if the parts do not reach each other.
@@ -252,7 +254,7 @@ async def build(
             folder=folder,
             plan=plan,
             random=random.Random(seed),
-            interpreter=find(runtime),
+            interpreter=find(runtime) if isinstance(runtime, str) else runtime,
             time=true_time,
             iacas=iacas,
             signers={country: pki.document_signer(iaca) for country, iaca in iacas.items()},

@@ -1,0 +1,35 @@
+"""The size of the simulator's heap that stands for the heap of the chip.
+
+On the chip, the modules are frozen in the image, so their code takes no heap. What they make when they are imported
+does: functions, classes, tables. In the simulator, code is on the heap too, and objects are larger, because a word has
+64 bits there. So the simulator's heap has three parts:
+
+    RATIO * heap of the chip                    all objects, native code and buffers of the lock
+    imported - RATIO * FROZEN_IMPORT            code, which the chip has in flash
+    stand-ins                                   modules that are not Python on the chip
+
+docs/performance.md shows this sum with today's numbers. tests/sim/test_chip_heap.py checks it.
+"""
+
+AIM = 140 * 1024
+"""The most heap, in bytes, that a lock may need on the chip. The aim includes the tasks for BLE and the edge link."""
+
+RATIO = 1.57
+"""How many bytes of the simulator's heap stand for a byte of the chip's. Measured on the same objects on both."""
+
+FROZEN_IMPORT = 72_080
+"""Bytes that the import of the frozen modules leaves on the chip's heap (`python -m tests.benchmarks.rv32`)."""
+
+
+def standing_for(chip: int, imported: int, stand_ins: int) -> int:
+    """Return the bytes of the simulator's heap that stand for `chip` bytes of the chip's.
+
+    `imported` is what the import of the lock's modules leaves on the simulator's heap. `stand_ins` is what was there
+    before.
+    """
+    return round(RATIO * chip + (imported - RATIO * FROZEN_IMPORT) + stand_ins)
+
+
+def on_the_chip(heap: int, imported: int, stand_ins: int) -> int:
+    """Return the bytes of the chip's heap for which `heap` bytes of the simulator's stand: the reverse."""
+    return round((heap - stand_ins - imported) / RATIO + FROZEN_IMPORT)

@@ -1,0 +1,236 @@
+"""Calls from the virtual board to its host, and the count of instructions. The other modules here use this one.
+
+A call is a message in a pipe, written and read by semihosting (RISC-V Semihosting specification). While the host works,
+no instruction runs here, so the host takes no time. The buffers lie outside the heap.
+
+Every instruction belongs to one of two accounts: the firmware's, or that of these modules. `enter` and `leave` change
+the account. Each message begins with the firmware's account, so the host knows it at every call.
+"""
+
+import micropython
+import uctypes
+
+_BOX = 0x84000000
+"""Address of the memory for counters and buffers. The interpreter and its heap lie below it."""
+_SIZE = 1 << 17
+_STOPPED = 0x20026
+"""The reason with which the machine ends if its host has gone (ADP_Stopped_ApplicationExit)."""
+_FIRMWARE, _OURS = 16, 24
+"""Places of the two accounts in the box. Each account is a number of 64 bits."""
+
+_counters = uctypes.bytearray_at(_BOX, 64)
+_request = uctypes.bytearray_at(_BOX + 256, 16)
+_out = uctypes.bytearray_at(_BOX + 4096, _SIZE)
+_back = uctypes.bytearray_at(_BOX + 4096 + _SIZE, _SIZE)
+_account = uctypes.bytearray_at(_BOX + _FIRMWARE, 8)
+
+
+@micropython.asm_rv32
+def _semihost(a0, a1):
+    align(16)
+    data(4, 0x01F01013, 0x00100073, 0x40705013)  # slli zero, zero, 31; ebreak; srai zero, zero, 7: one trap
+
+
+@micropython.asm_rv32
+def _account_for(a0, a1):
+    # Add the instructions since the last call to the account whose place was given then. a0: the box, a1: the account
+    # from now on. Box: 0 and 4 the count at the last call, 8 the place of the present account.
+    label(again)
+    data(4, 0xC82026F3)  # rdinstreth a3
+    data(4, 0xC0202673)  # rdinstret a2
+    data(4, 0xC8202773)  # rdinstreth a4
+    bne(a3, a4, again)
+    lw(a4, 0(a0))
+    lw(a5, 4(a0))
+    sw(a2, 0(a0))
+    sw(a3, 4(a0))
+    sltu(t1, a2, a4)
+    sub(a2, a2, a4)
+    sub(a3, a3, a5)
+    sub(a3, a3, t1)
+    lw(t0, 8(a0))
+    sw(a1, 8(a0))
+    mv(a1, t0)
+    add(t0, t0, a0)
+    lw(a4, 0(t0))
+    lw(a5, 4(t0))
+    add(a4, a4, a2)
+    sltu(t1, a4, a2)
+    add(a5, a5, a3)
+    add(a5, a5, t1)
+    sw(a4, 0(t0))
+    sw(a5, 4(t0))
+    mv(a0, a1)
+
+
+@micropython.asm_rv32
+def _sleep(a0):
+    # Move the clock of the machine by a0 tenths of a microsecond, without running instructions.
+    li(a1, 0x0200BFF8)  # mtime
+    lw(a2, 0(a1))
+    lw(a3, 4(a1))
+    add(a2, a2, a0)
+    sltu(a4, a2, a0)
+    add(a3, a3, a4)
+    li(a1, 0x02004000)  # mtimecmp
+    li(a4, -1)
+    sw(a4, 4(a1))
+    sw(a2, 0(a1))
+    sw(a3, 4(a1))
+    li(a0, 0x80)
+    data(4, 0x30452073)  # csrs mie, a0: the timer ends the pause below; interrupts themselves stay off
+    data(4, 0x10500073)  # wfi
+    li(a4, -1)
+    sw(a4, 4(a1))
+
+
+def _number(at, value):
+    _request[at : at + 4] = value.to_bytes(4, "little")
+
+
+def _open(path, mode):
+    name = path.encode() + b"\0"
+    _out[: len(name)] = name
+    _number(0, _BOX + 4096)
+    _number(4, mode)
+    _number(8, len(name) - 1)
+    return _semihost(1, _request)
+
+
+def enter():
+    """Charge these modules from now on. Returns what `leave` needs."""
+    return _account_for(_counters, _OURS)
+
+
+def leave(before):
+    """Charge again whom `enter` found."""
+    _account_for(_counters, before)
+
+
+def sleep(milliseconds):
+    """Move the clock. Nothing is charged."""
+    while milliseconds > 0:
+        _sleep(min(milliseconds, 10000) * 10000)
+        milliseconds -= 10000
+
+
+_files = None
+
+
+def connect(folder):
+    """Open the two pipes in `folder` of the host."""
+    global _files
+    _counters[:] = bytes(64)
+    _counters[8] = _OURS
+    _account_for(_counters, _OURS)
+    _files = _open(folder + "/to-host", 5), _open(folder + "/from-host", 1)
+
+
+# --- values in messages ----------------------------------------------------------------------------------------------
+
+_made = {}
+"""Constructors for the host's values of a type that MicroPython does not have, by their letters."""
+
+
+def register(letter, make):
+    """Let `make` build the values that the host sends under `letter`."""
+    _made[letter] = make
+
+
+def _put(at, value):
+    if value is None or value is True or value is False:
+        _out[at] = ord("N" if value is None else "T" if value else "F")
+        return at + 1
+    if isinstance(value, int):
+        _out[at] = ord("i")
+        _out[at + 1 : at + 5] = (value & 0xFFFFFFFF).to_bytes(4, "little")
+        return at + 5
+    if isinstance(value, (tuple, list, dict)):
+        if isinstance(value, dict):
+            _out[at] = ord("d")
+            value = [each for pair in value.items() for each in pair]
+        else:
+            _out[at] = ord("t")
+        _out[at + 1 : at + 3] = len(value).to_bytes(2, "little")
+        at += 3
+        for each in value:
+            at = _put(at, each)
+        return at
+    letter = "s" if isinstance(value, str) else getattr(value, "letter", "b")
+    if letter == "s":
+        value = value.encode()
+    elif letter != "b":
+        value = bytes(value)
+    size = len(value)
+    _out[at] = ord(letter)
+    _out[at + 1 : at + 4] = size.to_bytes(3, "little")
+    _out[at + 4 : at + 4 + size] = value
+    return at + 4 + size
+
+
+def _get(at):
+    letter = chr(_back[at])
+    if letter in "NTF":
+        return at + 1, {"N": None, "T": True, "F": False}[letter]
+    if letter == "i":
+        value = int.from_bytes(_back[at + 1 : at + 5], "little")
+        return at + 5, value - (1 << 32) if value >= 1 << 31 else value
+    if letter == "t":
+        count, values = _back[at + 1] | _back[at + 2] << 8, []
+        at += 3
+        for _ in range(count):
+            at, value = _get(at)
+            values.append(value)
+        return at, tuple(values)
+    size = _back[at + 1] | _back[at + 2] << 8 | _back[at + 3] << 16
+    view = memoryview(_back)[at + 4 : at + 4 + size]
+    at += 4 + size
+    if letter == "s":
+        return at, str(view, "utf-8")
+    return at, view if letter == "b" else _made[letter](bytes(view))
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+def call(*message):
+    """Send `message` to the host, and return its answer. Bytes in the answer are views, valid until the next call.
+
+    An error of the host is raised here as an OSError, a ValueError or a TypeError.
+    """
+    before = enter()
+    try:
+        end = _put(12, message)
+        _out[:4] = (end - 4).to_bytes(4, "little")
+        _out[4:12] = _account
+        _transfer(5, 0, _BOX + 4096, end)
+        _transfer(6, 1, _BOX + 4096 + _SIZE, 4)
+        _transfer(6, 1, _BOX + 4096 + _SIZE, int.from_bytes(_back[:4], "little"))
+        _, (failed, value) = _get(0)
+    finally:
+        leave(before)
+    if failed:
+        raise {"OSError": OSError, "ValueError": ValueError}.get(failed, TypeError)(*value)
+    return value
+
+
+def _transfer(operation, which, address, size):
+    tries = 0
+    while size > 0:
+        _number(0, _files[which])
+        _number(4, address)
+        _number(8, size)
+        left = _semihost(operation, _request)
+        if 0 <= left < size:
+            address += size - left
+            size = left
+            tries = 0
+        else:  # a signal, or the host's end
+            tries += 1
+            if tries > 100:
+                _semihost(0x18, _STOPPED)
+
+
+def leave_for_firmware():
+    """Charge the firmware from now on: one of its handlers runs. Returns what `leave` needs."""
+    return _account_for(_counters, _FIRMWARE)

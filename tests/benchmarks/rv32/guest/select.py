@@ -1,0 +1,60 @@
+"""Replaces MicroPython's `select` on the virtual board. A poll waits at the host, so waiting runs no instructions."""
+
+import hosted
+
+POLLIN, POLLOUT, POLLERR, POLLHUP = 1, 4, 8, 16
+_FOREVER = 1 << 29
+_handlers = {}
+
+
+def on_event(key, handler):
+    """Call `handler(*event)` for the host's events that begin with `key`. None: drop them."""
+    _handlers[key] = handler
+
+
+class poll:
+    """As `select.poll`. It knows objects with an `ioctl` of their own; any other object is never ready."""
+
+    def __init__(self):
+        self._known = []
+
+    def register(self, obj, eventmask=POLLIN | POLLOUT):
+        self.unregister(obj)
+        self._known.append([obj, eventmask])
+
+    modify = register
+
+    def unregister(self, obj):
+        self._known = [each for each in self._known if each[0] is not obj]
+
+    def poll(self, timeout=-1):
+        return list(self.ipoll(timeout))
+
+    def ipoll(self, timeout=-1, flags=0):
+        before = hosted.enter()
+        try:
+            left = _FOREVER if timeout < 0 else timeout
+            while True:
+                ready = [(obj, obj.ioctl(3, mask)) for obj, mask in self._known if hasattr(obj, "ioctl")]
+                ready = [(obj, mask) for obj, mask in ready if mask]
+                waited, events = hosted.call("board", "wait", (0 if ready else left,), {})
+                events = [tuple(bytes(v) if isinstance(v, memoryview) else v for v in event) for event in events]
+                hosted.sleep(waited)
+                left -= waited
+                for event in events:
+                    handler = _handlers.get(event[0])
+                    if handler is not None:
+                        handler(*event[1:])
+                if ready or events or left <= 0:
+                    return iter(ready)
+        finally:
+            hosted.leave(before)
+
+
+def as_firmware(handler, *values):
+    """Call a handler of the firmware, and charge the firmware for it."""
+    before = hosted.leave_for_firmware()
+    try:
+        handler(*values)
+    finally:
+        hosted.leave(before)

@@ -1,0 +1,79 @@
+"""Starts the firmware, or the measurement of its cryptography, on the virtual board."""
+
+import builtins
+import gc
+import select
+
+import bluetooth  # noqa: F401  all stand-ins are on the heap before the firmware's modules
+import esp32
+import hosted
+import machine  # noqa: F401
+
+
+def _shrink(address, heap):
+    """Make the heap smaller, as if it had been made with `heap` bytes. `address` is that of `mp_state_ctx`.
+
+    The fields are found by what must be true of them: the table has two bits for each block of 16 bytes of the pool.
+    """
+    from uctypes import bytearray_at
+
+    state = bytearray_at(address, 4096)
+
+    def word(at):
+        return int.from_bytes(state[at : at + 4], "little")
+
+    total = gc.mem_alloc() + gc.mem_free()
+    for at in range(0, 4064, 4):
+        if word(at) == total >> 6:
+            for end in range(at + 8, at + 24, 4):
+                if word(end) - word(end - 4) == total:
+                    blocks = heap * 2 // 131  # a byte of the table and half a byte for finalisers for 64 bytes
+                    state[at : at + 4] = blocks.to_bytes(4, "little")
+                    state[end : end + 4] = (word(end - 4) + (blocks << 6)).to_bytes(4, "little")
+                    if gc.mem_alloc() + gc.mem_free() != blocks << 6:
+                        raise RuntimeError("the heap has not changed")
+                    return
+    raise RuntimeError("the fields of the heap were not found")
+
+
+def run(pipes, mode, address, heap, base):
+    """Do as `mode` says: "lock" or "crypto". `heap` is the size of the heap without what these modules keep there.
+
+    `base` is what was allocated before these modules were imported.
+    """
+    hosted.connect(pipes)
+    builtins.print = _print
+    gc.collect()
+    ours = gc.mem_alloc() - base
+    if heap:
+        _shrink(address, heap + ours)
+    hosted.call("board", "began", (ours, gc.mem_alloc() + gc.mem_free(), base), {})
+    if mode == "lock":
+        import vfs
+
+        vfs.mount(vfs.VfsLfs2(esp32.Partition("vfs")), "/state")
+        before = hosted.leave_for_firmware()
+        from firmware.boards import esp32_c6_devkitc_1
+        from firmware.main import main
+
+        hosted.leave(before)
+        gc.collect()
+        hosted.call("board", "imported", (gc.mem_alloc() - ours,), {})
+        select.on_event("crypto", _beside)
+        hosted.leave_for_firmware()
+        main("/state", esp32_c6_devkitc_1)
+    else:
+        import alone
+
+        alone.run()
+    hosted.call("board", "stop", (), {})
+
+
+def _print(*values, **_):
+    hosted.call("board", "print", (" ".join([str(value) for value in values]),), {})
+
+
+def _beside():
+    import alone
+
+    alone.beside()

@@ -1,0 +1,146 @@
+"""Runs the firmware on the virtual board, with a whole site around it, and counts instructions and heap."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware.boards import esp32_c6_devkitc_1 as pins
+from protocol.errors import MooringError
+from sim import issuer
+from sim.board.interpreter import STAND_INS, Interpreter, find
+from sim.door import Door
+from sim.lock_process import BOOT_SCRIPT
+from sim.phone.stay_key import StayKeys
+from sim.site import Site, build
+from sim.tap import Tap
+from sim.visitors import Visitor
+from tests.benchmarks.rv32.table import KB
+from tools.software import ROOT
+
+Counts = dict[str, int]
+Say = Callable[[str], None]
+
+HEAP = "MOORING_RV32_HEAP"
+"""The variable that says how many bytes of heap the next boot has."""
+_STEP = 2 * KB
+
+
+@dataclass(frozen=True)
+class Machine(Interpreter):
+    """The RISC-V machine in qemu, as the simulator's interpreter of a lock. `program` is the ELF file.
+
+    Only boots happen here. The lock is enrolled on the unix port. `content` is the file with what the machine finds in
+    its memory. `bytes` is its heap, unless HEAP in the environment of a boot says otherwise.
+    """
+
+    content: str = ""
+    bytes: int = 0
+
+    def board(self, mode: str) -> list[str]:
+        """Return the command line of the virtual board. `mode` is "lock" or "crypto"."""
+        return [sys.executable, "-m", "tests.benchmarks.rv32.board", self.program, self.content, mode]
+
+    def command(self, script: Path, *arguments: str) -> list[str]:
+        """Return the command line that runs `script`: the virtual board for the boot script, else the unix port."""
+        return self.board("lock") if script == BOOT_SCRIPT else find().command(script, *arguments)
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment of either."""
+        path = os.pathsep.join((str(ROOT), str(STAND_INS)))
+        return {**find().environment(), "PYTHONPATH": path, HEAP: str(self.bytes), **(extra or {})}
+
+
+async def crypto(machine: Machine, counts: Counts, say: Say) -> None:
+    """Count single operations of the cryptography, with nothing beside them. The collector runs when the heap is
+    full."""
+    say(f"single operations, {machine.bytes // KB} KB of heap")
+    board = await asyncio.create_subprocess_exec(
+        *machine.board("crypto"), env=machine.environment(), stdout=asyncio.subprocess.PIPE
+    )
+    assert board.stdout is not None
+    async for raw in board.stdout:
+        facts = dict(word.split("=", 1) for word in raw.decode().split() if "=" in word)
+        if b" rv32.measured " in raw:
+            counts[facts["name"]] = int(facts["each"])
+            say(f"  {facts['name']}: {counts[facts['name']] / 1e6:.2f} M")
+    await board.wait()
+
+
+async def lock(machine: Machine, counts: Counts, say: Say) -> None:
+    """Let guests in by every way. Count the taps, a verification beside the lock, and then a boot.
+
+    Raises a MooringError if the lock does not let somebody in.
+    """
+    say(f"a lock with {machine.bytes // KB} KB of heap")
+    with tempfile.TemporaryDirectory() as folder:
+        async with build(Path(folder), 5, machine, on_step=lambda text: say("  " + str(text))) as site:
+            (door,) = site.doors
+            guest, companion = (site.visitor(issuer.RESIDENT_ID) for _ in range(2))
+            guest.phone.stay_keys = StayKeys()
+            booking = await door.bookings.book(guest, companion)
+            for name, who in (
+                ("first", guest),
+                ("known issuer", companion),
+                ("same ID", companion),
+                ("stay key", guest),
+            ):
+                counts[name] = _to_the_strike(await door.tap(who), say)
+            pin = site.platform.pin(booking, guest.booking_name())
+            counts["PIN"] = _to_the_strike(await door.enter(pin + "#"), say)
+            measured = door.lock.wait_for("rv32.measured", since=len(door.lock.console))
+            door.bus.set_input("crypto", 1)
+            counts["beside"] = int((await measured).facts["each"])
+            # Only now does the lock have everything that it reads and verifies at each boot.
+            await door.lock.kill()
+            before = len(door.lock.console)
+            await door.boot()
+            lines = {line.event: line.facts for line in door.lock.console[before:]}
+            counts["import"], counts["boot"] = (int(lines[event]["insn"]) for event in ("rv32.imported", "lock.ready"))
+
+
+def _to_the_strike(tap: Tap, say: Say) -> int:
+    """Return the instructions from the moment that the lock noticed the guest until it opened the strike."""
+    say(f"  {tap}")
+    moments = {line.event: int(line.facts["insn"]) for line in tap.console if line.event in ("tap.start", "rv32.raised")
+               and line.facts.get("pin", str(pins.STRIKE)) == str(pins.STRIKE)}  # fmt: skip
+    if "rv32.raised" not in moments:
+        raise MooringError("rv32.shut", f"the lock did not let the guest in: {tap.refusal}")
+    return moments["rv32.raised"] - moments["tap.start"]
+
+
+async def heap(machine: Machine, counts: Counts, say: Say) -> None:
+    """Find the smallest heap, to 2 KB, with which a lock boots, talks to its edge agent and lets a new guest in."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with build(Path(folder), 7, machine) as site:
+            fails, passes = 64 * KB, machine.bytes
+            while passes - fails > _STEP:
+                size = (passes + fails) // 2 // KB * KB
+                good = await _fits(site, site.doors[0], size)
+                say(f"  {size // KB} KB of heap: {'enough' if good else 'too little'}")
+                fails, passes = (fails, size) if good else (size, passes)
+            counts["visit"] = passes
+
+
+async def _fits(site: Site, door: Door, size: int) -> bool:
+    """Return whether a lock with `size` bytes of heap boots, fetches the time and lets a new guest in, without an error
+    for want of memory."""
+    await door.lock.kill()
+    before = len(door.lock.console)
+    visit = asyncio.create_task(_visit(site, door, size))
+    while not visit.done():
+        await asyncio.wait({visit}, timeout=0.2)
+        if any("MemoryError" in line.facts.values() for line in door.lock.console[before:]):
+            visit.cancel()
+    (opened,) = await asyncio.gather(visit, return_exceptions=True)
+    return opened is True
+
+
+async def _visit(site: Site, door: Door, size: int) -> bool:
+    await door.boot({HEAP: str(size)})
+    visitor: Visitor = site.visitor(issuer.RESIDENT_ID)
+    await door.bookings.book(visitor)
+    return (await door.tap(visitor)).opened

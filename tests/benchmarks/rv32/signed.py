@@ -1,0 +1,26 @@
+"""Signatures for the measurements, made by the libraries of the host."""
+
+from functools import cache
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sim import sm2
+
+MESSAGE = bytes(range(256)) * 2
+
+
+@cache
+def signed(name: str) -> tuple[bytes, bytes, bytes]:
+    """Return a public key, a message and a signature. `name` is "p256", "p384" or "sm2"."""
+    if name == "sm2":
+        national = sm2.PrivateKey.generate()
+        return national.public, MESSAGE, national.sign(MESSAGE)
+    curve, algorithm = (ec.SECP256R1(), hashes.SHA256()) if name == "p256" else (ec.SECP384R1(), hashes.SHA384())
+    key = ec.generate_private_key(curve)
+    size = curve.key_size // 8
+    r, s = decode_dss_signature(key.sign(MESSAGE, ec.ECDSA(algorithm)))
+    public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return public, MESSAGE, r.to_bytes(size, "big") + s.to_bytes(size, "big")

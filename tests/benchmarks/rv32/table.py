@@ -1,0 +1,66 @@
+"""The table of what the lock costs on its chip: for each row, the count and the aim."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MILLION, KB = 1_000_000, 1024
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. `name` is the key of the count. `aim` is the most that the count may be, in the row's `unit`."""
+
+    name: str
+    title: str
+    unit: int
+    aim: float
+
+
+ROWS = (
+    Row("visit", "heap that a visit needs, with the tasks for BLE and the edge link", KB, 140),
+    Row("first", "first check-in, from the notice of the phone to the strike", MILLION, 50),
+    Row("same ID", "the same ID again", MILLION, 25),
+    Row("p256", "P-256 verification, nothing beside it", MILLION, 5),
+    Row("beside", "P-256 verification, beside the loaded lock", MILLION, 6),
+    Row("p384", "P-384 verification", MILLION, 15),
+    Row("sm2", "SM2 verification", MILLION, 7),
+    Row("SHA-384", "SHA-384 of 3 KB", MILLION, 3),
+    Row("SM3", "SM3 of 3 KB", MILLION, 3),
+    Row("boot", "boot, from the import to ready", MILLION, 100),
+)
+"""The rows with an aim."""
+
+OTHERS = {
+    "known issuer": "first check-in of a guest whose issuer is known",
+    "stay key": "entry by stay key",
+    "PIN": "entry by PIN",
+    "sign": "P-256 signature",
+    "ecdh": "P-256 key agreement",
+    "generate": "P-256 key pair",
+    "gcm": "AES-256-GCM of 3 KB",
+    "SHA-256": "SHA-256 of 3 KB",
+    "import": "import of the lock's modules",
+}
+"""What is counted besides, in millions of instructions."""
+
+
+def lines(counts: Mapping[str, int]) -> list[str]:
+    """Return the lines of the table, in Markdown. `counts` has instructions, and bytes for "visit". A row that was not
+    counted says so."""
+    made = ["| | counted | aim | |", "| --- | --- | --- | --- |"]
+    for row in ROWS:
+        unit = "KB" if row.unit == KB else "M"
+        if row.name not in counts:
+            made.append(f"| {row.title} | not counted | {row.aim:g} {unit} | |")
+            continue
+        counted = counts[row.name] / row.unit
+        verdict = "met" if counted <= row.aim else f"missed, {counted / row.aim:.1f} times"
+        made.append(f"| {row.title} | {_short(counted)} {unit} | {row.aim:g} {unit} | {verdict} |")
+    for name, title in OTHERS.items():
+        if name in counts:
+            made.append(f"| {title} | {_short(counts[name] / MILLION)} M | | |")
+    return made
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
