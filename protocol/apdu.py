@@ -1,6 +1,7 @@
 """APDUs (ISO/IEC 7816-4) as far as an mdoc reader needs them: commands, chaining, response collection, DO 53.
 
-Sans-IO: everything takes and gives bytes. A status word other than success raises TransportError `apdu.status`.
+Sans-IO: everything takes and gives bytes, and a long response goes into a buffer of the caller. A status word other
+than success raises TransportError `apdu.status`.
 """
 
 from protocol import const
@@ -8,7 +9,7 @@ from protocol.errors import FormatError, TransportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sized
 
 OK = 0x9000
 SHORT_DATA = 255
@@ -89,41 +90,40 @@ def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended:
 class Collector:
     """Joins the first answer and the answers to GET RESPONSE into one response (clause 5.3.4).
 
-    A phone may ignore Le and send a shorter or longer answer than was asked for. Two rules bound the exchange. At most
-    `limit` bytes are accepted in total, and every GET RESPONSE must bring at least one byte.
+    The caller puts the data of each answer into `collected`, and passes the rest of the answer to `push`. A phone may
+    ignore Le and send a shorter or longer answer than was asked for. Two rules bound the exchange. At most `limit`
+    bytes are accepted in total, and every GET RESPONSE must bring at least one byte.
     """
 
-    def __init__(self, limit: int, le: int = SHORT_DATA + 1) -> None:
-        self.data: bytes | bytearray = b""
+    def __init__(self, collected: "Sized", limit: int, le: int = SHORT_DATA + 1) -> None:
+        self._collected = collected
+        self._size = len(collected)
         self._limit = limit
         self._le = le
         self._asked = False
         self._corrected = False
 
     def push(self, raw: bytes) -> "bytes | None":
-        """Take a response APDU. Return the GET RESPONSE to send next, or None when `data` is complete.
+        """Take a response APDU without its data. Return the GET RESPONSE to send next, or None when the data is
+        complete.
 
         Raises TransportError: `apdu.status` for a status word that is an error, `apdu.stalled` for an answer that adds
         no bytes, `apdu.too_long` for more than `limit` bytes.
         """
         response = parse_response(raw)
         high, low = response.status >> 8, response.status & 0xFF
-        if high == 0x6C and self._asked and not self._corrected and not response.data:
+        size = len(self._collected)
+        added, self._size = size - self._size, size
+        if high == 0x6C and self._asked and not self._corrected and not added:
             self._corrected = True  # 6CXX means that Le is wrong and XX would be right. A second 6CXX is an error.
             return command(0, GET_RESPONSE, 0, 0, le=low or SHORT_DATA + 1)
         if response.status != OK and high != 0x61:
             raise refused(response.status)
-        if len(self.data) + len(response.data) > self._limit:
+        if size > self._limit:
             raise TransportError("apdu.too_long", "the response is longer than we accept")
-        if not self.data:
-            self.data = response.data  # Usually this is the whole response. To save heap, the response is not copied.
-        elif isinstance(self.data, bytearray):
-            self.data.extend(response.data)
-        else:
-            self.data = bytearray(self.data) + response.data
         if response.status == OK:
             return None
-        if self._asked and not response.data:
+        if self._asked and not added:
             raise TransportError("apdu.stalled", "more bytes announced, none sent")
         self._asked = True
         self._corrected = False
@@ -145,8 +145,8 @@ def wrap_do53(data: bytes) -> bytes:
     return head + data
 
 
-def unwrap_do53(raw: "bytes | bytearray") -> bytes:
-    """Return the content of the data object 53 in `raw`. Nothing else may be in `raw`.
+def unwrap_do53(raw: memoryview) -> memoryview:
+    """Return the content of the data object 53 in `raw`, as a view. Nothing else may be in `raw`.
 
     BER allows a length to be written in more bytes than it needs, so such lengths are accepted. Indefinite lengths,
     lengths of more than three bytes, missing bytes and trailing bytes are refused. Raises FormatError `apdu.do53`.
@@ -161,4 +161,4 @@ def unwrap_do53(raw: "bytes | bytearray") -> bytes:
         size = int.from_bytes(raw[2:at], "big")
     if len(raw) - at != size:
         raise FormatError("apdu.do53", "the length does not match the bytes")
-    return bytes(memoryview(raw)[at:])
+    return raw[at:]

@@ -8,6 +8,9 @@ bytes than needed. Real wallets write such lengths (cbor-x does), so `decode` ac
 8949 section 4.2.1).
 
 Tag 24 items keep their exact bytes (`Encoded.raw`), because digests and signatures cover those bytes.
+
+A memoryview is read in place: tag 24 items and byte strings of more than 255 bytes are then views of it. Whoever keeps
+such an item longer than the memory must copy it. From other buffers, all byte strings are bytes objects.
 """
 
 import struct
@@ -28,12 +31,17 @@ LARGEST = const(9007199254740991)
 number, with room for a little arithmetic."""
 
 _ANY = const(18446744073709551616)
+_SHORT = const(255)
+"""Maximum number of bytes in a byte string that is always copied."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     Buffer = bytes | bytearray | memoryview
+
+BYTES: "Any" = bytes, memoryview
+"""Types of a decoded byte string."""
 
 
 class Raw:
@@ -50,9 +58,10 @@ class Raw:
 
 
 class Encoded(Raw):
-    """A tag 24 item. `raw` is the whole tagged item as received. `content` is the CBOR inside its byte string."""
+    """A tag 24 item. `raw` is the whole tagged item as received, in bytes or as a memoryview. `content` is the CBOR
+    inside its byte string."""
 
-    def __init__(self, raw: bytes, at: int) -> None:
+    def __init__(self, raw: "Any", at: int) -> None:
         """The content is the tail of `raw`, beginning at offset `at`. A lock has no room for a second copy of a
         portrait.
         """
@@ -61,8 +70,8 @@ class Encoded(Raw):
 
     @property
     def content(self) -> bytes:
-        """The CBOR bytes inside."""
-        return self.raw[self._at :]
+        """The CBOR bytes inside, copied."""
+        return bytes(self.raw[self._at :])
 
     def decode(self) -> "Any":
         """Return the item inside. Raises FormatError."""
@@ -131,6 +140,11 @@ class _Comparison:
 def byte_string_head(content: "Buffer") -> bytes:
     """Return the head of a byte string with this content."""
     return _head(2, len(content))
+
+
+def array_head(count: int) -> bytes:
+    """Return the head of an array with `count` items. The encoded items follow."""
+    return _head(4, count)
 
 
 def _write(item: "Any", out: "_Pieces | _Comparison") -> None:
@@ -309,8 +323,10 @@ class _Reader:
             part = self.data[start:end]
             if initial >= 0x60:
                 return _text(part)
-            # `data` may be a bytearray or memoryview on MicroPython. `bytes(part)` would copy a bytes object once more.
-            return part if isinstance(part, bytes) else bytes(part)
+            # `bytes(part)` would copy a bytes object once more.
+            if isinstance(part, bytes) or (argument > _SHORT and isinstance(part, memoryview)):
+                return part
+            return bytes(part)
         if argument > self.most - (initial >> 5):
             raise FormatError("cbor.range", "the number is too large for this format")
         return argument if initial < 0x20 else -1 - argument
@@ -362,6 +378,8 @@ class _Reader:
         result: dict[Any, Any] = {}
         for _ in range(pairs):
             key = self.item(depth)
+            if isinstance(key, memoryview):
+                key = bytes(key)
             if type(key) not in _KEYS:
                 raise FormatError("cbor.key", "a map key must be an integer, text or bytes")
             if key in result:
@@ -385,7 +403,7 @@ class _Reader:
         if self.at > self.end:
             raise _truncated()
         raw = self.data[start : self.at]
-        return Encoded(raw if isinstance(raw, bytes) else bytes(raw), inside)
+        return Encoded(bytes(raw) if isinstance(raw, bytearray) else raw, inside)
 
 
 def _whole(data: "Buffer", at: int, most: int = _ANY) -> "Any":

@@ -107,9 +107,9 @@ def parse(item: "Any", members: int = 4) -> Message:
         raise FormatError("cose.form", "not a COSE array of the right length")
     protected_bytes, unprotected, payload = item[0], item[1], item[2]
     authenticator = item[3] if members == 4 else b""
-    if not isinstance(protected_bytes, bytes) or not isinstance(unprotected, dict):
+    if not isinstance(protected_bytes, cbor.BYTES) or not isinstance(unprotected, dict):
         raise FormatError("cose.form", "headers of the wrong type")
-    if not (payload is None or isinstance(payload, bytes)) or not isinstance(authenticator, bytes):
+    if not (payload is None or isinstance(payload, cbor.BYTES)) or not isinstance(authenticator, cbor.BYTES):
         raise FormatError("cose.form", "payload or authenticator of the wrong type")
     protected = cbor.decode(protected_bytes) if protected_bytes else {}
     if not isinstance(protected, dict):
@@ -126,11 +126,13 @@ def parse(item: "Any", members: int = 4) -> Message:
 
 def sig_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
     """Return the bytes that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
-    # The parts are joined by hand, because the payload may be as long as a statement and the heap has no room for a
-    # further copy.
-    return (
-        cbor.encode(["Signature1", protected, external_aad, cbor.Raw(b"")]) + cbor.byte_string_head(payload) + payload
-    )
+    return b"".join(_signed(protected, payload, external_aad))
+
+
+def _signed(protected: bytes, payload: bytes, external_aad: bytes = b"") -> "tuple[bytes, bytes]":
+    """Return `sig_structure` in two pieces. The payload may be as long as a statement, and is not copied."""
+    head = cbor.encode(["Signature1", protected, external_aad, cbor.Raw(b"")])
+    return head + cbor.byte_string_head(payload), payload
 
 
 def mac_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
@@ -171,7 +173,7 @@ def verify_sign1(crypto: "Crypto", message: Message, key: "tuple[str, bytes]", p
     if expected is None or expected[0] != curve:
         raise VerificationError("cose.algorithm", "signature algorithm unknown or not of the key's curve")
     content = _content(message, payload, MAC0_TAG)
-    signed = sig_structure(message.protected_bytes, content)
+    signed = _signed(message.protected_bytes, content)
     if not crypto.verify(curve, public, expected[1], signed, message.authenticator):
         raise VerificationError("cose.signature", "the signature is not good")
 

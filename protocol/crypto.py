@@ -31,11 +31,13 @@ if TYPE_CHECKING:
         def hkdf_expand(self, pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
             """Return `length` bytes of HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
 
-        def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
+        def verify(
+            self, curve: str, public: bytes, hash_name: str, message: bytes | tuple[bytes, ...], signature: bytes
+        ) -> bool:
             """Is `signature` good for `message`? Verify an SM2 signature if `curve` is "SM2", else an ECDSA signature.
 
-            The result is also False if the key is not a point on the curve, and if only one of "SM2" and "SM3" is
-            given."""
+            `message` may be given in pieces, so that a long message need not be copied. The result is also False if the
+            key is not a point on the curve, and if only one of "SM2" and "SM3" is given."""
 
         def prepare(self, curve: str) -> None:
             """Prepare for verifications on `curve`. A lock calls this while no guest is waiting."""
@@ -59,6 +61,11 @@ if TYPE_CHECKING:
 
         def open_gcm(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
             """Plaintext of `sealed`. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
+
+        def open_gcm_in_place(self, key: bytes, nonce: bytes, sealed: memoryview, aad: bytes) -> memoryview:
+            """Decrypt `sealed` where it is, and return the view of the plaintext.
+
+            Raises VerificationError `crypto.tag` if `sealed` is not authentic. Then nothing was decrypted."""
 
 
 COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "SM2": 32}

@@ -73,8 +73,10 @@ def _private(curve: str, private: bytes) -> ec.EllipticCurvePrivateKey:
         raise VerificationError("crypto.key", "the scalar is out of range") from None
 
 
-def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-    """Verify an ECDSA or SM2 signature. Return False also for anything malformed."""
+def verify(curve: str, public: bytes, hash_name: str, message: bytes | tuple[bytes, ...], signature: bytes) -> bool:
+    """ECDSA or SM2 verification; False for anything malformed."""
+    if isinstance(message, tuple):
+        message = b"".join(message)
     if curve == "SM2" or hash_name == "SM3":
         return curve == "SM2" and hash_name == "SM3" and sm2_cpython.verify(public, message, signature)
     size = COORDINATE_BYTES[curve]
@@ -130,3 +132,10 @@ def open_gcm(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
         return AESGCM(key).decrypt(nonce, sealed, aad)
     except (InvalidTag, ValueError):
         raise VerificationError("crypto.tag", "the sealed bytes are not authentic") from None
+
+
+def open_gcm_in_place(key: bytes, nonce: bytes, sealed: memoryview, aad: bytes) -> memoryview:
+    """Decrypt `sealed` where it is. Raises VerificationError `crypto.tag` if it is not authentic."""
+    plaintext = open_gcm(key, nonce, bytes(sealed), aad)
+    sealed[: len(plaintext)] = plaintext
+    return sealed[: len(plaintext)]

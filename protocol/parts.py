@@ -7,6 +7,26 @@ phone's session and the link to the edge agent use parts.
 from protocol import const
 from protocol.errors import FormatError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Room(Protocol):
+        """Memory for one message (`firmware.mdoc_reader.response_buffer`)."""
+
+        def __len__(self) -> int:
+            """Return the number of bytes so far."""
+
+        def extend(self, piece: memoryview) -> None:
+            """Add `piece`."""
+
+        def take(self) -> Any:
+            """Return the message, and begin another message."""
+
+        def drop(self) -> None:
+            """Forget the bytes so far."""
+
+
 SMALLEST_MTU = 23
 LONGEST_PART = 512
 """Maximum size of an attribute's value, in bytes (Core Specification, Vol 3, Part F, 3.2.9)."""
@@ -59,11 +79,13 @@ class Parts:
 class Assembler:
     """Joins the parts of one direction of one connection.
 
-    After a FormatError, the assembler is empty and can take the next message.
+    If the caller passes `room`, the message is joined there, and `push` returns what `room.take` returns. Otherwise
+    the message is joined on the heap. After a FormatError, the assembler is empty and can take the next message.
     """
 
-    def __init__(self) -> None:
-        self._parts = bytearray()
+    def __init__(self, room: "Room | None" = None) -> None:
+        self._room = room
+        self.reset()
 
     def push(self, part: "bytes | memoryview", limit: int) -> "bytes | None":
         """Take one part. Return the whole message if this was the last part, otherwise None. After this call, the
@@ -82,10 +104,13 @@ class Assembler:
         self._parts.extend(memoryview(part)[1:])
         if part[0] == _MORE:
             return None
-        message = bytes(self._parts)
+        message: bytes = bytes(self._heap) if self._room is None else self._room.take()
         self.reset()
         return message
 
     def reset(self) -> None:
         """Forget a half-received message."""
-        self._parts = bytearray()
+        self._heap = bytearray()
+        if self._room is not None:
+            self._room.drop()
+        self._parts: Room | bytearray = self._heap if self._room is None else self._room

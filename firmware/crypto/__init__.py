@@ -23,6 +23,7 @@ __all__ = [
     "hkdf_extract",
     "hmac_sha256",
     "open_gcm",
+    "open_gcm_in_place",
     "prepare",
     "public",
     "random",
@@ -34,41 +35,47 @@ __all__ = [
 ecdh = keys.ecdh
 generate = keys.generate
 open_gcm = gcm.open_sealed
+open_gcm_in_place = gcm.open_in_place
 public = keys.public
 random = generator.random
 seal_gcm = gcm.seal
 
 
-def digest(name: str, data: bytes) -> bytes:
-    """Return the hash of `data`. `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"; raises ValueError for others."""
+def digest(name: str, *data: bytes) -> bytes:
+    """Return the hash of `data`, which may be in several pieces. `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3";
+    raises ValueError for others."""
     if name == "SHA-256":
-        return bytes(sha256(data).digest())
+        state = sha256()
+        for piece in data:
+            state.update(piece)
+        return bytes(state.digest())
     # To save heap, load the other hashes only if an issuer uses them.
     if name == "SM3":
         from firmware.crypto.sm3 import sm3
 
-        return sm3(data)
+        return sm3(*data)
     from firmware.crypto import sha512
 
     if name == "SHA-384":
-        return sha512.sha384(data)
+        return sha512.sha384(*data)
     if name == "SHA-512":
-        return sha512.sha512(data)
+        return sha512.sha512(*data)
     raise ValueError("no such hash: " + name)
 
 
-def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-    """Return whether `signature`, `r || s`, is valid for `message`.
+def verify(curve: str, public: bytes, hash_name: str, message: "bytes | tuple[bytes, ...]", signature: bytes) -> bool:
+    """Return whether `signature`, `r || s`, is valid for `message`, which may be in several pieces.
 
     On the curve SM2, the signature is an SM2 signature, and on other curves it is an ECDSA signature (FIPS 186-5,
     section 6.4.2). Return False for malformed input, for a key that is not on the curve, and for SM2 with a hash other
     than SM3.
     """
+    pieces = message if isinstance(message, tuple) else (message,)
     if curve == "SM2" or hash_name == "SM3":
         from firmware.crypto import sm2
 
-        return curve == "SM2" and hash_name == "SM3" and sm2.verify(public, message, signature)
-    return ecdsa.verify(curve, public, digest(hash_name, message), signature)
+        return curve == "SM2" and hash_name == "SM3" and sm2.verify(public, pieces, signature)
+    return ecdsa.verify(curve, public, digest(hash_name, *pieces), signature)
 
 
 def prepare(curve: str) -> None:

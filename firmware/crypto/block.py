@@ -11,19 +11,30 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 if _MICROPYTHON:
     from cryptolib import aes
 
-    def encrypt_blocks(key: bytes, blocks: "bytes | bytearray") -> bytes:
-        """Encrypt each 16-byte block in `blocks` with AES. Raises ValueError unless `key` has 16 or 32 bytes."""
-        if len(key) not in (16, 32):
-            raise ValueError("AES key of the wrong length")
-        encrypted: bytes = aes(key, 1).encrypt(blocks)  # mode 1 is ECB
-        return encrypted
+    class BlockCipher:
+        """AES with one key. Raises ValueError unless `key` has 16 or 32 bytes."""
+
+        def __init__(self, key: bytes) -> None:
+            if len(key) not in (16, 32):
+                raise ValueError("AES key of the wrong length")
+            self._cipher = aes(key, 1)  # mode 1 is ECB
+
+        def encrypt(self, blocks: "bytes | bytearray", encrypted: bytearray) -> None:
+            """Write the encryption of each 16-byte block in `blocks` to `encrypted`, which has the same length."""
+            self._cipher.encrypt(blocks, encrypted)
 
 else:
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-    def encrypt_blocks(key: bytes, blocks: "bytes | bytearray") -> bytes:
-        """Encrypt each 16-byte block in `blocks` with AES. Raises ValueError unless `key` has 16 or 32 bytes."""
-        if len(key) not in (16, 32):
-            raise ValueError("AES key of the wrong length")
-        # ECB is the bare block cipher, from which counter mode is built. No message is encrypted with ECB.
-        return Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(blocks)  # noqa: S305
+    class BlockCipher:
+        """AES with one key. Raises ValueError unless `key` has 16 or 32 bytes."""
+
+        def __init__(self, key: bytes) -> None:
+            if len(key) not in (16, 32):
+                raise ValueError("AES key of the wrong length")
+            # ECB is the bare block cipher, from which counter mode is built. No message is encrypted with ECB.
+            self._cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
+
+        def encrypt(self, blocks: "bytes | bytearray", encrypted: bytearray) -> None:
+            """Write the encryption of each 16-byte block in `blocks` to `encrypted`, which has the same length."""
+            encrypted[:] = self._cipher.update(blocks)

@@ -11,7 +11,7 @@ the number of leading zeros. This dependence matters only on chips that cannot r
 _POLYNOMIAL = 0xE1 << 120
 
 
-def table_of_multiples(hash_key: bytes) -> "list[int]":
+def _table_of_multiples(hash_key: "bytes | bytearray") -> "list[int]":
     """Return the products of the hash key and all 16 polynomials of degree below 4. The index is the polynomial; the
     most significant bit of the index is x^0."""
     table = [0] * 16
@@ -27,7 +27,7 @@ def table_of_multiples(hash_key: bytes) -> "list[int]":
     return table
 
 
-def table_of_reductions() -> "list[int]":
+def _table_of_reductions() -> "list[int]":
     """For each value of the four bits that a shift by x^4 drops, return the remainder modulo the field polynomial."""
     table = []
     for value in range(16):
@@ -37,10 +37,10 @@ def table_of_reductions() -> "list[int]":
     return table
 
 
-def ghash(hash_key: bytes, *pieces: "bytes | memoryview") -> bytes:
+def ghash(hash_key: "bytes | bytearray", *pieces: "bytes | memoryview") -> bytearray:
     """Return the GHASH (16 bytes) of `pieces` under `hash_key` (16 bytes). Each piece is padded with zeros to whole
     blocks."""
-    multiples, reductions = table_of_multiples(hash_key), table_of_reductions()
+    multiples, reductions = _table_of_multiples(hash_key), _table_of_reductions()
     state = 0
     for piece in pieces:
         for start in range(0, len(piece), 16):
@@ -50,4 +50,10 @@ def ghash(hash_key: bytes, *pieces: "bytes | memoryview") -> bytes:
             for _ in range(32):
                 state = state >> 4 ^ reductions[state & 15] ^ multiples[rest & 15]
                 rest >>= 4
-    return state.to_bytes(16, "big")
+    return bytearray(state.to_bytes(16, "big"))
+
+
+def mix(data: memoryview, stream: "bytes | bytearray", length: int) -> None:
+    """XOR the first `length` bytes of `stream` into `data`, in place."""
+    mixed = int.from_bytes(data[:length], "big") ^ int.from_bytes(stream[:length], "big")
+    data[:length] = mixed.to_bytes(length, "big")

@@ -11,7 +11,37 @@ first.
 
 import micropython
 
-from firmware.crypto.ghash import table_of_multiples, table_of_reductions
+from protocol import const
+
+_REDUCTIONS = const(
+    b"\x00\x00\x20\x1c\x40\x38\x60\x24\x80\x70\xa0\x6c\xc0\x48\xe0\x54"
+    b"\x00\xe1\x20\xfd\x40\xd9\x60\xc5\x80\x91\xa0\x8d\xc0\xa9\xe0\xb5"
+)
+"""The top 16 bits of each remainder in `ghash._table_of_reductions`. The other bits are 0."""
+
+
+@micropython.viper
+def _tabulate(key: ptr8, table: ptr32):
+    # Fill `table` with the products of `key` and all 16 polynomials of degree below 4 (`ghash._table_of_multiples`).
+    for word in range(4):
+        at = 12 - (word << 2)
+        table[32 + word] = int(key[at]) << 24 | int(key[at + 1]) << 16 | int(key[at + 2]) << 8 | int(key[at + 3])
+    place = 8
+    while place > 1:
+        a = uint(table[place << 2])
+        b = uint(table[(place << 2) + 1])
+        c = uint(table[(place << 2) + 2])
+        d = uint(table[(place << 2) + 3])
+        place >>= 1
+        table[place << 2] = int((a >> uint(1)) | ((b & uint(1)) << uint(31)))
+        table[(place << 2) + 1] = int((b >> uint(1)) | ((c & uint(1)) << uint(31)))
+        table[(place << 2) + 2] = int((c >> uint(1)) | ((d & uint(1)) << uint(31)))
+        table[(place << 2) + 3] = int((d >> uint(1)) ^ ((a & uint(1)) * (uint(0xE1) << uint(24))))
+    place = 2
+    while place < 16:
+        for low in range(4, place << 2):
+            table[(place << 2) + low] = table[(place << 2) + (low & 3)] ^ table[low]
+        place <<= 1
 
 
 @micropython.viper
@@ -44,13 +74,23 @@ def _absorb(state: ptr8, table: ptr32, reductions: ptr16, data: ptr8, length: in
         start += 16
 
 
-def ghash(hash_key: bytes, *pieces: "bytes | memoryview") -> bytes:
+@micropython.viper
+def _mix(data: ptr8, stream: ptr8, length: int):
+    for at in range(length):
+        data[at] ^= stream[at]
+
+
+def mix(data: memoryview, stream: "bytes | bytearray", length: int) -> None:
+    """XOR the first `length` bytes of `stream` into `data`, in place."""
+    _mix(data, stream, length)
+
+
+def ghash(hash_key: "bytes | bytearray", *pieces: "bytes | memoryview") -> bytearray:
     """Return the GHASH (16 bytes) of `pieces` under `hash_key` (16 bytes). Each piece is padded with zeros to whole
     blocks."""
-    table = b"".join([value.to_bytes(16, "little") for value in table_of_multiples(hash_key)])
-    # In a remainder, only the top 16 bits can be 1.
-    reductions = b"".join([(value >> 112).to_bytes(2, "little") for value in table_of_reductions()])
+    table = bytearray(256)
+    _tabulate(hash_key, table)
     state = bytearray(16)
     for piece in pieces:
-        _absorb(state, table, reductions, piece, len(piece))
-    return bytes(reversed(state))
+        _absorb(state, table, _REDUCTIONS, piece, len(piece))
+    return bytearray(reversed(state))

@@ -29,8 +29,8 @@ def identity_digest(public: bytes) -> bytes:
     return digest
 
 
-def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether `signature`, `r || s`, is valid for `message`. Return False for malformed input.
+def verify(public: bytes, message: "tuple[bytes, ...]", signature: bytes) -> bool:
+    """Return whether `signature`, `r || s`, is valid for the pieces of `message`. Return False for malformed input.
 
     All values here are public. The point's x is X / Z^2. As in `ecdsa`, to avoid an inversion, (r - e) * Z^2 is
     compared with X.
@@ -48,7 +48,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
         point = decode_point(curve, public)
     except VerificationError:
         return False
-    e = int.from_bytes(sm3(identity_digest(public) + message), "big")
+    e = int.from_bytes(sm3(identity_digest(public), *message), "big")
     x, _, z = combine(curve, s, t, point)
     if not z:
         return False

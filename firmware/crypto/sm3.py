@@ -1,44 +1,66 @@
 """SM3 (GB/T 32905-2016), which MicroPython's `hashlib` lacks.
 
 This module hashes only public data (certificates, signed documents), so the computing time may depend on the data.
-Words have 32 bits. A word times `_TWICE` is the word written twice in a row. A rotation of the word is then one shift.
+Words have 32 bits. State and constants are buffers of words, the least significant byte first.
 """
 
+import sys
+from struct import pack, pack_into, unpack_from
+
+from firmware.crypto.padding import absorb_padded
 from protocol import const
+
+_MICROPYTHON = sys.implementation.name == "micropython"
 
 _MASK = const(0xFFFFFFFF)
 _TWICE = 1 << 32 | 1
+"""A word times this number is the word written twice in a row. A rotation of the word is then one shift."""
+_BLOCK = const(64)
+_SCHEDULE = const(272)  # 68 words
 
-_INITIAL = (0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D, 0xB0FB0E4E)
-
-
-def sm3(data: bytes) -> bytes:
-    """Return the SM3 of `data`, 32 bytes."""
-    state: "tuple[int, ...]" = _INITIAL
-    whole = len(data) & ~63
-    for place in range(0, whole, 64):
-        state = _absorb(state, data[place : place + 64])
-    tail = data[whole:] + b"\x80"
-    tail += bytes(-(len(tail) + 8) % 64) + (8 * len(data)).to_bytes(8, "big")
-    for place in range(0, len(tail), 64):
-        state = _absorb(state, tail[place : place + 64])
-    return b"".join([word.to_bytes(4, "big") for word in state])
+_INITIAL = pack("<8I", 0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D, 0xB0FB0E4E)
+_CONSTANTS = pack("<2I", 0x79CC4519, 0x9D8A7A87)
+"""The constants of the rounds from 0 and from 16 on. The second one, 0x7A879D8A, is rotated by 16 here."""
 
 
-def _absorb(state: "tuple[int, ...]", block: bytes) -> "tuple[int, ...]":
-    """Return the state after one block of 64 bytes (section 5.3)."""
+def sm3(*data: bytes) -> bytes:
+    """Return the SM3 of the pieces `data`, 32 bytes."""
+    state, schedule = bytearray(_INITIAL), bytearray(_SCHEDULE)
+
+    def take(piece: "bytearray | memoryview", blocks: int) -> None:
+        absorb(state, schedule, _CONSTANTS, piece, blocks, _MASK)
+
+    absorb_padded(take, data, _BLOCK, 8)
+    return pack(">8I", *unpack_from("<8I", state))
+
+
+def absorb_portably(
+    state: bytearray,
+    _schedule: bytearray,
+    constants: bytes,
+    data: "bytearray | memoryview",
+    blocks: int,
+    _mask: int,
+) -> None:
+    """Update `state` with the first `blocks` blocks of `data` (section 5.3). `_schedule` has room for 68 words, and
+    `_mask` is 2^32 - 1; only the viper code needs these two."""
+    for at in range(0, blocks * _BLOCK, _BLOCK):
+        _absorb(state, constants, list(unpack_from(">16I", data, at)))
+
+
+def _absorb(state: bytearray, constants: bytes, words: "list[int]") -> None:
     mask, twice = _MASK, _TWICE
-    words = [int.from_bytes(block[place : place + 4], "big") for place in range(0, 64, 4)]
     for place in range(16, 68):
         word = words[place - 16] ^ words[place - 9] ^ words[place - 3] * twice >> 17 & mask
         doubled = word * twice
         word ^= (doubled >> 17 ^ doubled >> 9) & mask
         words.append(word ^ words[place - 13] * twice >> 25 & mask ^ words[place - 6])
-    a, b, c, d, e, f, g, h = state
-    constant = 0x79CC4519
+    before = unpack_from("<8I", state)
+    a, b, c, d, e, f, g, h = before
+    constant, later = unpack_from("<2I", constants)
     for place in range(64):
         if place == 16:
-            constant = 0x9D8A7A87  # 0x7A879D8A, rotated by 16 here
+            constant = later
         turned = a * twice >> 20 & mask
         first = (turned + e + constant & mask) * twice >> 25 & mask
         if place < 16:
@@ -52,4 +74,12 @@ def _absorb(state: "tuple[int, ...]", block: bytes) -> "tuple[int, ...]":
         doubled = right * twice
         h, g, f, e = g, f * twice >> 13 & mask, e, right ^ (doubled >> 23 ^ doubled >> 15) & mask
         constant = constant * twice >> 31 & mask
-    return tuple([one ^ other for one, other in zip(state, (a, b, c, d, e, f, g, h))])
+    pack_into("<8I", state, 0, *[one ^ other for one, other in zip(before, (a, b, c, d, e, f, g, h))])
+
+
+absorb = absorb_portably
+if _MICROPYTHON:
+    try:
+        from firmware.crypto.sm3_viper import absorb  # type: ignore[assignment]  # viper has its own types
+    except SyntaxError:  # this MicroPython cannot compile native code for its chip
+        pass

@@ -17,6 +17,7 @@ from firmware.hardware import ticks
 from firmware.hardware.console import log
 from firmware.mdoc_reader.asking import Asking
 from firmware.mdoc_reader.reader import Reading
+from firmware.mdoc_reader.response_buffer import ResponseBuffer
 from protocol.errors import MooringError
 from protocol.record import READER
 
@@ -62,13 +63,14 @@ class Door:
         self._on_record = on_record
         self._mdoc_ble = mdoc_ble
         self._asking = Asking()
+        self._buffer = ResponseBuffer()  # made at boot, and used by one phone after the other
         self.waiting = False
 
     async def tap(self, card: "Card") -> None:
         """Serve one phone, from the first contact to the last light signal. Never raises."""
         lock = self._lock
         self.waiting = False
-        reading = Reading(card, lock.crypto, lock.session_keys.take, self._on_phase, self._mdoc_ble)
+        reading = Reading(card, lock.crypto, lock.session_keys.take, self._on_phase, self._mdoc_ble, self._buffer)
         try:
             await self.serve(documents.read_claims(lock, card, reading, self._asking, self._decide))
         finally:

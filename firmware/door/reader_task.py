@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.door.door import Door
     from firmware.hardware.signals import Signals
-    from firmware.nfc import Card, CardReader
+    from firmware.nfc import Card, CardReader, Sink
 
 
 WELL_MS = 15000
@@ -50,11 +50,11 @@ class _TappedCard:
         self._flag.set()
         self._card = card
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
+    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: "Sink | None" = None) -> bytes:
         """See `firmware.nfc.Card`."""
         self._flag.clear()
         try:
-            return await self._card.transceive(command, timeout_ms)
+            return await self._card.transceive(command, timeout_ms, sink)
         finally:
             self._flag.set()
 

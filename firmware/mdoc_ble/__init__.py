@@ -34,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.hardware.radio import Radio
     from protocol.mdoc.engagement import Ble
+    from protocol.parts import Room
 
 
 class MdocBle:
@@ -43,9 +44,9 @@ class MdocBle:
         self._radio = radio
         self._current: Session | None = None
 
-    def session(self, offer: "Ble", ident: bytes, longest: int) -> "Session":
+    def session(self, offer: "Ble", ident: bytes, longest: int, room: "Room") -> "Session":
         """Create a session with the mdoc that made `offer` in its handover. The mdoc's messages may have at most
-        `longest` bytes.
+        `longest` bytes, and are put together in `room`.
 
         If the mdoc offers both roles, it becomes the central. All wallets known to us implement this role, and the lock
         then need not scan. Raises RefusedError `reader.no_carrier` if the offer lacks the necessary UUID.
@@ -53,9 +54,9 @@ class MdocBle:
         if self._current is not None:
             self._current.finish()  # the previous session may still be waiting for its phone to disconnect
         if offer.central and offer.central_uuid is not None:
-            self._current = ServerSession(self._radio, offer.central_uuid, longest, ident)
+            self._current = ServerSession(self._radio, offer.central_uuid, longest, room, ident)
         elif offer.peripheral and offer.peripheral_uuid is not None:
-            self._current = ClientSession(self._radio, offer.peripheral_uuid, longest)
+            self._current = ClientSession(self._radio, offer.peripheral_uuid, longest, room)
         else:
             raise RefusedError("reader.no_carrier", "the mdoc offers BLE without a service UUID")
         return self._current

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.hardware.radio import Radio
+    from protocol.parts import Room
 
 _SERVICE_RESULT = const(9)
 _SERVICE_DONE = const(10)
@@ -57,8 +58,8 @@ class ClientSession(Session):
 
     mode = "client"
 
-    def __init__(self, radio: "Radio", service: bytes, longest: int) -> None:
-        Session.__init__(self, radio, service, longest)
+    def __init__(self, radio: "Radio", service: bytes, longest: int, room: "Room") -> None:
+        Session.__init__(self, radio, service, longest, room)
         self._scanning = False
         self._forget()
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.hardware.radio import Radio
+    from protocol.parts import Room
 
 _DESCRIPTOR_READ = const(1)  # NimBLE's ATT flag; descriptors have other flags than characteristics
 
@@ -50,8 +51,8 @@ class ServerSession(Session):
 
     mode = "server"
 
-    def __init__(self, radio: "Radio", service: bytes, longest: int, ident: bytes) -> None:
-        Session.__init__(self, radio, service, longest)
+    def __init__(self, radio: "Radio", service: bytes, longest: int, room: "Room", ident: bytes) -> None:
+        Session.__init__(self, radio, service, longest, room)
         self._own_ident = ident
         self._state = self._inbox = self._outbox = 0
         self._strangers: list[int] = []

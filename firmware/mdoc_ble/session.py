@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.hardware.radio import Radio
+    from protocol.parts import Room
 
     OnPhase = Callable[..., None]
 
@@ -36,16 +37,16 @@ class Session:
 
     mode = ""
 
-    def __init__(self, radio: "Radio", service: bytes, longest: int) -> None:
+    def __init__(self, radio: "Radio", service: bytes, longest: int, room: "Room") -> None:
         self._radio = radio
         self._ble = radio.ble
         self._service = service
         self._flag = irq_flag()
-        self._assembler = Assembler()
+        self._assembler = Assembler(room)
         self._longest = longest
         self._connection: int | None = None
         self._over: MooringError | None = None
-        self._message: bytes | None = None
+        self._message: bytes | memoryview | None = None
         self._silent = False  # True after the lock's last message: everything that arrives is ignored
         self._linger: asyncio.Task[None] | None = None
         self._finished = False
@@ -70,8 +71,8 @@ class Session:
         """Wait for State = 01. Raises TransportError `ble.no_phone` if no phone comes in time, or the error of the
         latest attempt to connect."""
 
-    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
-        """Send `message`, and return the phone's answer.
+    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> "bytes | memoryview":
+        """Send `message`, and return the phone's answer, as `room.take` returns it.
 
         `timeout_ms` limits the wait for the first part of the answer. `STEP_MS` limits the wait for each further part.
         After the message is sent, `on_phase("mdoc.asked", parts=…, mtu=…)` is called, because the holder may have to
@@ -87,7 +88,7 @@ class Session:
             on_phase("mdoc.asked", parts=self.parts_sent, mtu=self.mtu)
         return await self._receive(timeout_ms)
 
-    async def _receive(self, timeout_ms: int) -> bytes:
+    async def _receive(self, timeout_ms: int) -> "bytes | memoryview":
         seen, since, wait = self.parts_received, ticks.now(), timeout_ms
         while self._message is None:
             self._check()

@@ -17,12 +17,14 @@ A `Reading` goes through these states:
     any         `close`                                                  over; a session still open is terminated
 
 Every failure raises a MooringError, at most TOTAL_MS after the first contact. After a read, only its result is kept.
+A response is received, decrypted and read in one buffer (`response_buffer`). The next `ask` and `close` wipe it.
 """
 
 import asyncio
 
 from firmware.hardware import ticks
 from firmware.hardware.console import log
+from firmware.mdoc_reader.response_buffer import ResponseBuffer
 from protocol import apdu, const
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError, VerificationError
 from protocol.mdoc import ble, session
@@ -75,7 +77,8 @@ phones never answer the last command, and the next guest must be served within 3
 class Presentation:
     """The response of a holder, decrypted but not yet verified.
 
-    `device_response` and `session_transcript` are encoded CBOR. `e_reader_private` is the session's ephemeral key on
+    `device_response` and `session_transcript` are encoded CBOR. `device_response` is usually a view of the reading's
+    buffer, and is good until the reading's next `ask` or `close`. `e_reader_private` is the session's ephemeral key on
     `curve` (EReaderKey.Priv). This key is needed to check a deviceMac. `stay_key` is derived from the session
     (`protocol.stay_key`). `carrier` is "nfc" or "ble". `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
     of APDUs and BLE parts) measure the read.
@@ -83,7 +86,7 @@ class Presentation:
 
     def __init__(
         self,
-        device_response: bytes,
+        device_response: "bytes | memoryview",
         session: ReaderSession,
         e_reader_private: bytes,
         curve: str,
@@ -112,11 +115,14 @@ class _Line:
         self.sent = 0
         self.received = 0
 
-    async def transceive(self, command: bytes, timeout_ms: int = STEP_MS) -> bytes:
+    async def transceive(
+        self, command: bytes, timeout_ms: int = STEP_MS, sink: "ResponseBuffer | None" = None
+    ) -> bytes:
         self.round_trips += 1
         self.count(len(command), 0)
-        response = await self.card.transceive(command, timeout_ms)
-        self.count(0, len(response))
+        before = 0 if sink is None else len(sink)
+        response = await self.card.transceive(command, timeout_ms, sink)
+        self.count(0, len(response) + (0 if sink is None else len(sink) - before))
         return response
 
     def count(self, sent: int, received: int) -> None:
@@ -131,7 +137,8 @@ class Reading:
     None, `crypto.generate` is used. `on_phase(event, **facts)` is called at each phase. The facts are only numbers and
     codes. After the event `mdoc.asked`, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE
     retrieval. Without this radio, only NFC is used. If retrieval goes over BLE, the card is released at once, so that
-    nobody has to keep the phone at the reader. If retrieval goes over NFC, the caller releases the card.
+    nobody has to keep the phone at the reader. If retrieval goes over NFC, the caller releases the card. `buffer` takes
+    the responses. No other reading may use it until this reading is closed.
 
     `asked` is the number of requests that were sent completely. `answered` is the number of requests that got a
     DeviceResponse. `ready` is True if another request may follow. `lost` is a code if the holder ended the session or
@@ -146,7 +153,9 @@ class Reading:
         ephemeral: "KeySource | None" = None,
         on_phase: "OnPhase" = log,
         mdoc_ble: "MdocBle | None" = None,
+        buffer: "ResponseBuffer | None" = None,
     ) -> None:
+        self._buffer = buffer or ResponseBuffer()
         self._line = _Line(card)
         self._crypto = crypto
         self._ephemeral = ephemeral or crypto.generate
@@ -206,10 +215,11 @@ class Reading:
     ) -> Presentation:
         line, on_phase, retrieval, own = self._line, self._phase, self._retrieval, self._session
         began = ticks.now()
+        self._buffer.release()
         if retrieval is None:
             handover = await _engage(line, self._crypto, self._mdoc_ble is not None)
             on_phase("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
-            retrieval = self._retrieval = _retrieval(line, handover, self._crypto, self._mdoc_ble)
+            retrieval = self._retrieval = _retrieval(line, handover, self._crypto, self._mdoc_ble, self._buffer)
             await retrieval.begin(on_phase)
             # Over BLE, the phone needs time to find the lock. Meanwhile the session keys and the request are made.
             began = ticks.now()
@@ -234,7 +244,7 @@ class Reading:
         on_phase("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
         return presentation
 
-    async def _open(self, own: ReaderSession, message: bytes, last: bool) -> bytes:
+    async def _open(self, own: ReaderSession, message: "bytes | memoryview", last: bool) -> "bytes | memoryview":
         """Return the DeviceResponse in `message`, and update the state of the session."""
         try:
             data, status = own.open(message)
@@ -289,6 +299,7 @@ class Reading:
             await self._say(unsaid)
         if self._retrieval is not None:
             self._retrieval.close()
+        self._buffer.reset()
 
 
 async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
@@ -313,16 +324,17 @@ async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
 
 
 def _retrieval(
-    line: _Line, handover: "Handover", crypto: "Crypto", mdoc_ble: "MdocBle | None"
+    line: _Line, handover: "Handover", crypto: "Crypto", mdoc_ble: "MdocBle | None", buffer: ResponseBuffer
 ) -> "_NfcRetrieval | _BleRetrieval":
     """Choose one of the carriers that both sides support."""
     offer = handover.ble if mdoc_ble is not None else None
     if handover.nfc is not None and (offer is None or PREFERRED_CARRIER == "nfc"):
-        return _NfcRetrieval(line, handover.nfc)
+        return _NfcRetrieval(line, handover.nfc, buffer)
     if offer is None or mdoc_ble is None:
         raise RefusedError("reader.no_carrier", "the mdoc offers no retrieval method that this door supports")
     ident = ble.ident(crypto, handover.engagement.e_device_key_bytes)
-    return _BleRetrieval(line, mdoc_ble.session(offer, ident, MAX_ENCRYPTED_RESPONSE + _FRAME_BYTES))
+    longest = MAX_ENCRYPTED_RESPONSE + _FRAME_BYTES
+    return _BleRetrieval(line, mdoc_ble.session(offer, ident, longest, buffer))
 
 
 def _ended(status: "int | None") -> MooringError:
@@ -338,8 +350,9 @@ class _NfcRetrieval:
 
     carrier = "nfc"
 
-    def __init__(self, line: _Line, offered: Nfc) -> None:
+    def __init__(self, line: _Line, offered: Nfc, buffer: ResponseBuffer) -> None:
         self._line = line
+        self._buffer = buffer
         command = min(offered.max_command, line.card.max_command)
         # Commands with more than 255 bytes of data, and responses with more than 256 bytes, need the extended form.
         self._extended = command > apdu.SHORT_DATA
@@ -355,15 +368,15 @@ class _NfcRetrieval:
     async def ready(self, _on_phase: "OnPhase") -> None:
         """Do nothing, because the mdoc is at the reader already."""
 
-    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
+    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> memoryview:
         """Send `message` and return the mdoc's answer. `timeout_ms` is the limit for the first response, and `STEP_MS`
         for each later response."""
-        collector = apdu.Collector(MAX_ENCRYPTED_RESPONSE, self._le)
-        more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, on_phase))
-        message = b""  # frees memory for the answer
+        buffer = self._buffer
+        collector = apdu.Collector(buffer, MAX_ENCRYPTED_RESPONSE, self._le)
+        more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, on_phase, buffer))
         while more is not None:
-            more = collector.push(await self._line.transceive(more))
-        return apdu.unwrap_do53(collector.data)
+            more = collector.push(await self._line.transceive(more, STEP_MS, buffer))
+        return apdu.unwrap_do53(buffer.take())
 
     async def farewell(self, message: bytes) -> None:
         """Tell the mdoc that the session is over. Raises TransportError if the mdoc does not answer."""
@@ -373,10 +386,16 @@ class _NfcRetrieval:
         """Do nothing, because the caller releases the card."""
 
     async def _send(
-        self, message: bytes, le: int, extended: bool, timeout_ms: int, on_phase: "OnPhase | None" = None
+        self,
+        message: bytes,
+        le: int,
+        extended: bool,
+        timeout_ms: int,
+        on_phase: "OnPhase | None" = None,
+        sink: "ResponseBuffer | None" = None,
     ) -> bytes:
         """Send `message` in a data object, with as many ENVELOPE commands as needed. Returns the answer to the last
-        command."""
+        command; if there is a `sink`, the data of this answer goes there."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
         last = None
         for command in apdu.chain(apdu.ENVELOPE, 0, 0, apdu.wrap_do53(message), le, size, extended):
@@ -385,10 +404,9 @@ class _NfcRetrieval:
             last = command
         assert last is not None
         if on_phase is not None:
-            on_phase(
-                "mdoc.asked"
-            )  # this method is called before the last command; the response to that command is the answer
-        return await self._line.transceive(last, timeout_ms)
+            # The phase is told before the last command, because the response to that command is the answer.
+            on_phase("mdoc.asked")
+        return await self._line.transceive(last, timeout_ms, sink)
 
 
 class _BleRetrieval:
@@ -413,7 +431,7 @@ class _BleRetrieval:
         await self._session.ready()
         on_phase("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
 
-    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
+    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> "bytes | memoryview":
         """Send `message` and return the mdoc's answer."""
         sent, received = self._session.sent, self._session.received
         answer = await self._session.exchange(message, timeout_ms, on_phase)

@@ -19,6 +19,7 @@ from protocol.grant import Grant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from firmware.memory.store import Store
@@ -249,15 +250,21 @@ class Stays:
             self._tombstones[grant_id] = (serial, horizon)
 
     def _save(self) -> None:
-        # Grants and guests are saved as byte strings. Otherwise the file of a full lock would have more CBOR items than
-        # the decoder accepts.
-        stays = [
-            [cbor.encode(stay.grant.body()), stay.platform, b"".join([g.pack() for g in stay.guests]), stay.openings]
-            for stay in self._stays.values()
-        ]
-        tombstones = [[grant_id, serial, horizon] for grant_id, (serial, horizon) in self._tombstones.items()]
-        self._store.write(_FILE, cbor.encode([self._applied, self._floor, stays, tombstones]))
+        self._store.write_parts(_FILE, self._parts())
         self._changed = False
+
+    def _parts(self) -> "Iterator[bytes]":
+        """Yield the file in parts, because the heap may have no room for the whole file of a lock with many stays."""
+        yield cbor.array_head(4) + cbor.encode(self._applied) + cbor.encode(self._floor)
+        yield cbor.array_head(len(self._stays))
+        for stay in self._stays.values():
+            # Grants and guests are saved as byte strings. Otherwise the file of a full lock would have more CBOR items
+            # than the decoder accepts.
+            guests = b"".join([guest.pack() for guest in stay.guests])
+            yield cbor.encode([cbor.encode(stay.grant.body()), stay.platform, guests, stay.openings])
+        yield cbor.array_head(len(self._tombstones))
+        for grant_id, (serial, horizon) in self._tombstones.items():
+            yield cbor.encode([grant_id, serial, horizon])
 
     def checkpoint(self) -> None:
         """Write the checkpoint if notes have changed a stay since the last checkpoint. Raises StorageError."""

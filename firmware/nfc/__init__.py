@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    class Sink(Protocol):
+        """Takes the data of a long response, piece by piece."""
+
+        def extend(self, piece: memoryview) -> None:
+            """Take the next bytes."""
+
     class Card(Protocol):
         """One card or phone in the field, activated for ISO-DEP, until it is released or taken away."""
 
@@ -22,8 +28,9 @@ if TYPE_CHECKING:
         """Maximum number of data bytes in a response: 256 for a driver with short APDUs only, more with extended APDUs.
         """
 
-        async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
-            """Send a command APDU and return the response APDU.
+        async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Sink | None = None) -> bytes:
+            """Send a command APDU and return the response APDU. If there is a `sink`, the data of the response goes
+            there as it comes, and only the status word is returned.
 
             `timeout_ms` limits the wait for the whole response, including waiting time extensions of the card.
 

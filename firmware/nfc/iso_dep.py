@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Protocol
 
+    from firmware.nfc import Sink
+
     class Transceive(Protocol):
         """Sends one block, given without its CRC. Returns the answer: None for silence, empty if it arrived damaged."""
 
@@ -50,6 +52,9 @@ _ACTIVATION_MS = const(30)
 30 ms too."""
 _LONGEST_WAIT_MS = const(4950)
 """The longest waiting time that the standard allows (FWTmax, clause 7.3)."""
+
+_STATUS = const(2)
+"""Number of bytes at the end of a response APDU that are not data."""
 
 _CHAINING = const(0x10)
 _ACK = const(0xA2)
@@ -116,7 +121,7 @@ class IsoDep:
         self.multiplier = 1
         """Number of frame waiting times that the card may take to answer the current block."""
         self.response = b""
-        """The complete response, after `push` has returned None."""
+        """The complete response, after `push` has returned None. With a sink, only its last two bytes."""
         self._piece = fsc - 3
         self._limit = limit
         self._most_silences = silences
@@ -124,15 +129,19 @@ class IsoDep:
         self._command = b""
         self._at = 0
         self._taken = bytearray()
+        self._size = 0
+        self._sink: Sink | None = None
         self._receiving = False
         self._failures = 0
         self._silences = 0
         self._asked = False
 
-    def start(self, command: bytes) -> bytes:
-        """Return the first block of `command`. Any earlier exchange must be complete."""
+    def start(self, command: bytes, sink: "Sink | None" = None) -> bytes:
+        """Return the first block of `command`. Any earlier exchange must be complete. If there is a `sink`, the
+        response except its last two bytes goes there."""
         self._command, self._at = command, 0
         self._taken = bytearray()
+        self._size, self._sink = 0, sink
         self.response = b""
         self._receiving = False
         self._failures = self._silences = 0
@@ -176,9 +185,13 @@ class IsoDep:
 
     def _information_taken(self, block: bytes) -> "bytes | None":
         self._number ^= 1
-        self._taken.extend(block[1:])
-        if len(self._taken) > self._limit:
+        self._size += len(block) - 1
+        if self._size > self._limit:
             raise TransportError("nfc.too_long", "the response is longer than we accept")
+        self._taken.extend(memoryview(block)[1:])
+        if self._sink is not None and len(self._taken) > _STATUS:
+            self._sink.extend(memoryview(self._taken)[:-_STATUS])
+            self._taken = self._taken[-_STATUS:]
         if not block[0] & _CHAINING:
             self.response = bytes(self._taken)
             self._taken = bytearray()
@@ -229,15 +242,23 @@ async def activate(
     return IsoDep(ats.fsc, limit, 1 + min(SILENCES - 1, _ASKING_MS // ats.fwt_ms)), ats
 
 
-async def exchange(protocol: IsoDep, fwt_ms: int, command: bytes, transceive: "Transceive", timeout_ms: int) -> bytes:
-    """Send `command`, and return the response.
+async def exchange(
+    protocol: IsoDep,
+    fwt_ms: int,
+    command: bytes,
+    transceive: "Transceive",
+    timeout_ms: int,
+    sink: "Sink | None" = None,
+) -> bytes:
+    """Send `command`, and return the response. If there is a `sink`, the data of the response goes there, and only the
+    status word is returned.
 
     Raises TransportError `nfc.timeout` if `timeout_ms` are over, `nfc.gone` if the card has stopped answering, or
     `nfc.too_long` if the response is too long. After an error, the card cannot be used again, because its state is
     unknown.
     """
     started = ticks.now()
-    block: bytes | None = protocol.start(command)
+    block: bytes | None = protocol.start(command, sink)
     while block is not None:
         left = timeout_ms - ticks.since(ticks.now(), started)
         if left <= 0:

@@ -47,6 +47,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from firmware.nfc import Sink
     from firmware.nfc.iso_dep import Ats, IsoDep
     from firmware.nfc.pn532_chip import Line, Target
 
@@ -98,12 +99,12 @@ class Pn532Card:
         self._gone = False
         self._released = False
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
+    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: "Sink | None" = None) -> bytes:
         """See `firmware.nfc.Card`."""
         if self._gone or self._released:
             raise TransportError("nfc.gone", "the card is gone")
         self._gone = True  # True until the answer is complete, because an interrupted exchange cannot be continued
-        response = await exchange(self._protocol, self._ats.fwt_ms, command, self._chip.thru, timeout_ms)
+        response = await exchange(self._protocol, self._ats.fwt_ms, command, self._chip.thru, timeout_ms, sink)
         self._gone = False
         return response
 

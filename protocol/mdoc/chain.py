@@ -9,6 +9,7 @@ the answer is not. Verifying the signatures takes most of the time. A good signa
 lists the error codes.
 """
 
+from protocol import cbor
 from protocol.errors import FormatError, VerificationError
 from protocol.x509 import DIGITAL_SIGNATURE, KEY_CERT_SIGN, Certificate, same_name
 
@@ -83,14 +84,14 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
     too many certificates, `mdoc.self_issued` for a self-issued certificate that is not one of `roots`,
     `mdoc.chain_intermediate` for a CA between DS and IACA.
     """
-    ders = [header] if isinstance(header, bytes) else header
+    ders = [header] if isinstance(header, cbor.BYTES) else header
     if not isinstance(ders, list) or not 1 <= len(ders) <= MAX_CERTIFICATES:
         raise VerificationError("mdoc.x5chain", "the x5chain must hold one to three certificates")
     if len(ders) > 1 and ders[-1] in [root.certificate.raw for root in roots]:
         ders = ders[:-1]
     certificates = []
     for each in ders:
-        if not isinstance(each, bytes):
+        if not isinstance(each, cbor.BYTES):
             raise FormatError("mdoc.certificate", "a certificate must be a byte string")
         try:
             certificates.append(Certificate(each))

@@ -37,7 +37,9 @@ class Recollection:
     def __getattr__(self, name: str) -> "Any":
         return getattr(self._crypto, name)
 
-    def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
+    def verify(
+        self, curve: str, public: bytes, hash_name: str, message: "bytes | tuple[bytes, ...]", signature: bytes
+    ) -> bool:
         """Verify a signature as `Crypto.verify` does. `Crypto.verify` is called only for a signature that is not yet
         known to be good."""
         name = _name(curve, public, hash_name, message, signature)
@@ -74,10 +76,13 @@ class RememberedSignatures:
         self._known = []
 
 
-def _name(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bytes:
-    """Return the SHA-256 over everything that `verify` is given, each part with its length."""
+def _name(curve: str, public: bytes, hash_name: str, message: "bytes | tuple[bytes, ...]", signature: bytes) -> bytes:
+    """Return the SHA-256 over everything that `verify` is given, each part with its length. Pieces of a message count
+    as one part."""
     name = hashlib.sha256()
-    for part in (curve.encode(), public, hash_name.encode(), message, signature):
-        name.update(len(part).to_bytes(4, "big"))
-        name.update(part)
+    pieces = message if isinstance(message, tuple) else (message,)
+    for part in ((curve.encode(),), (public,), (hash_name.encode(),), pieces, (signature,)):
+        name.update(sum([len(piece) for piece in part]).to_bytes(4, "big"))
+        for piece in part:
+            name.update(piece)
     return name.digest()

@@ -30,6 +30,8 @@ def invalid(what: str) -> FormatError:
 def member(item: "Any", key: "Any", kind: "Any", what: str) -> "Any":
     """Return `item[key]`. Raises FormatError `mdoc.form` unless `item` is a map and the value is of type `kind`."""
     value = item.get(key) if isinstance(item, dict) else None
+    if kind is bytes and isinstance(value, memoryview):
+        value = bytes(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise invalid(what)
     return value
@@ -104,8 +106,8 @@ def _name_spaces(item: "dict[Any, Any]") -> "dict[str, list[cbor.Encoded]]":
     return item
 
 
-def parse(data: bytes) -> DeviceResponse:
-    """Parse the form of a DeviceResponse. If the status is not 0, the result has no documents, even if `data` holds
+def parse(data: "bytes | memoryview") -> DeviceResponse:
+    """Parse the form of a DeviceResponse. A memoryview is read in place (`protocol.cbor`). If the status is not 0, the result has no documents, even if `data` holds
     some.
 
     Raises FormatError `cbor.*`, `cose.form`, `mdoc.form` for a malformed response, `mdoc.too_long` for more than

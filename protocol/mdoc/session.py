@@ -50,8 +50,8 @@ def session_data(data: "bytes | None", status: "int | None") -> bytes:
     return cbor.encode(message)
 
 
-def parse_session_data(raw: bytes) -> "tuple[bytes | None, int | None]":
-    """SessionData as (data, status). At least one of the two is present.
+def parse_session_data(raw: "bytes | memoryview") -> "tuple[bytes | memoryview | None, int | None]":
+    """SessionData as (data, status). At least one of the two is present. In a memoryview, long data is a view of it.
 
     Unknown keys are ignored. Raises FormatError `cbor.*`, `session.form`.
     """
@@ -62,7 +62,7 @@ def parse_session_data(raw: bytes) -> "tuple[bytes | None, int | None]":
     status = message.get("status")
     if data is None and status is None:
         raise FormatError("session.form", "SessionData with neither data nor status")
-    if data is not None and (not isinstance(data, bytes) or len(data) < _TAG_LENGTH):
+    if data is not None and (not isinstance(data, cbor.BYTES) or len(data) < _TAG_LENGTH):
         raise FormatError("session.form", "data must be bytes and hold an authentication tag")
     if status is not None and (not isinstance(status, int) or isinstance(status, bool) or status < 0):
         raise FormatError("session.form", "status must be an unsigned number")
@@ -100,8 +100,9 @@ class ReaderSession:
         first, data = not self._sent, self._seal(request)
         return cbor.encode({"eReaderKey": self._e_reader_key, "data": data}) if first else session_data(data, None)
 
-    def open(self, message: bytes) -> "tuple[bytes | None, int | None]":
-        """Return (decrypted data or None, status or None) of a SessionData from the mdoc.
+    def open(self, message: "bytes | memoryview") -> "tuple[bytes | memoryview | None, int | None]":
+        """Return (decrypted data or None, status or None) of a SessionData from the mdoc. In a memoryview, long data is
+        decrypted in place.
 
         Raises FormatError if the message is not SessionData. Raises VerificationError `session.encryption` if the data
         is not authentic or not the next message. The caller must then end the session, and send
@@ -115,6 +116,8 @@ class ReaderSession:
         self._received += 1
         nonce = _MDOC_IV + self._received.to_bytes(4, "big")
         try:
+            if isinstance(data, memoryview):
+                return self._crypto.open_gcm_in_place(self._sk_device, nonce, data, b""), status
             return self._crypto.open_gcm(self._sk_device, nonce, data, b""), status
         except VerificationError:
             raise VerificationError("session.encryption", "the mdoc's message does not decrypt")

@@ -123,7 +123,7 @@ class VerifiedDocument:
 
 def verify(
     crypto: "Crypto",
-    device_response: bytes,
+    device_response: "bytes | memoryview",
     session_transcript: bytes,
     roots: "Sequence[chain.TrustRoot | Certificate | bytes]",
     now: "tuple[int, int | None]",
@@ -133,7 +133,8 @@ def verify(
     issuers: "Crypto | None" = None,
     revocation: "Revocation | None" = None,
 ) -> "list[VerifiedDocument]":
-    """Verify a whole DeviceResponse and return its documents.
+    """Verify a whole DeviceResponse and return its documents. A memoryview is read in place, and long byte strings in
+    the documents are then views of it.
 
     `session_transcript` is the encoded SessionTranscript of the session in which the response was received. `roots` are
     the trusted IACAs (TrustRoot, Certificate or DER). `now` is the interval (earliest, latest) that contains the true

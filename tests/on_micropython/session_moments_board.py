@@ -27,6 +27,7 @@ from firmware.hardware.radio import (
 from firmware.mdoc_ble.client import ClientSession
 from firmware.mdoc_ble.server import ServerSession, service
 from firmware.mdoc_ble.session import Session
+from firmware.mdoc_reader.response_buffer import ResponseBuffer
 from protocol.errors import TransportError
 from protocol.mdoc import ble
 from protocol.parts import Assembler, Parts
@@ -207,7 +208,11 @@ class Stack:
 async def tap(radio: Radio, mode: str) -> "str | None":
     """Do one tap. Return None if the answer was right, otherwise the error code."""
     own: Session
-    own = ServerSession(radio, SERVICE, 1000, bytes(16)) if mode == "server" else ClientSession(radio, SERVICE, 1000)
+    room = ResponseBuffer()
+    if mode == "server":
+        own = ServerSession(radio, SERVICE, 1000, room, bytes(16))
+    else:
+        own = ClientSession(radio, SERVICE, 1000, room)
     try:
         await own.begin()
         await own.ready()

@@ -59,12 +59,14 @@ def test_chained_commands_carry_all_data_and_only_the_last_has_le(data: bytes, s
 
 
 def collect(responses: list[bytes], limit: int = 1000, le: int = 256) -> tuple[bytes, list[str]]:
-    collector = apdu.Collector(limit, le)
+    data = bytearray()
+    collector = apdu.Collector(data, limit, le)
     asked: list[str] = []
     for response in responses:
-        command = collector.push(response)
+        data += response[:-2]
+        command = collector.push(response[-2:])
         if command is None:
-            return bytes(collector.data), asked
+            return bytes(data), asked
         asked.append(command.hex())
     raise AssertionError("the collector wants more than there is")
 
@@ -108,12 +110,12 @@ def test_a_response_beyond_the_limit_ends_the_exchange_before_it_is_whole() -> N
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 9000, 65535])
 def test_data_object_53_round_trips_at_every_width_of_length(size: int) -> None:
     data = bytes(size)
-    assert apdu.unwrap_do53(apdu.wrap_do53(data)) == data
+    assert bytes(apdu.unwrap_do53(memoryview(apdu.wrap_do53(data)))) == data
 
 
 def test_data_object_53_takes_lengths_that_ber_allows() -> None:
     for raw in ("5302abcd", "538102abcd", "53820002abcd", "5383000002abcd"):
-        assert apdu.unwrap_do53(bytes.fromhex(raw)) == b"\xab\xcd"
+        assert bytes(apdu.unwrap_do53(memoryview(bytes.fromhex(raw)))) == b"\xab\xcd"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_data_object_53_takes_lengths_that_ber_allows() -> None:
 )
 def test_data_object_53_with_a_wrong_tag_or_length_is_refused(raw: str) -> None:
     with pytest.raises(FormatError, match=r"apdu\.do53"):
-        apdu.unwrap_do53(bytes.fromhex(raw))
+        apdu.unwrap_do53(memoryview(bytes.fromhex(raw)))
 
 
 def test_a_message_too_long_for_a_data_object_is_refused() -> None:
@@ -131,20 +133,22 @@ def test_a_message_too_long_for_a_data_object_is_refused() -> None:
 
 @given(st.lists(st.binary(max_size=40), max_size=6))
 def test_no_response_makes_the_collector_fail_otherwise_than_by_its_own_errors(responses: list[bytes]) -> None:
-    collector = apdu.Collector(100)
+    data = bytearray()
+    collector = apdu.Collector(data, 100)
     try:
         for response in responses:
-            if collector.push(response) is None:
+            data += response[:-2]
+            if collector.push(response[-2:]) is None:
                 break
     except MooringError:
         pass
-    assert len(collector.data) <= 100
+    assert len(data) <= 100 + 40, "the answer that exceeds the limit is the last"
 
 
 @given(st.one_of(st.binary(max_size=20), st.binary(max_size=20).map(lambda tail: b"\x53" + tail)))
 def test_no_bytes_make_a_data_object_fail_otherwise_than_by_its_own_errors(raw: bytes) -> None:
     try:
-        content = apdu.unwrap_do53(raw)
+        content = bytes(apdu.unwrap_do53(memoryview(raw)))
     except FormatError:
         return
     assert raw.endswith(content)

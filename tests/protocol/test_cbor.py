@@ -205,12 +205,22 @@ def test_bytes_after_the_item_inside_a_tag_24_are_refused() -> None:
     assert refusal.value.code == "cbor.trailing"
 
 
-@pytest.mark.parametrize("buffer", [bytearray, memoryview])
-def test_other_buffers_are_read_as_bytes_are(buffer: Any) -> None:
-    item = cbor.decode(buffer(bytes.fromhex("8341016161d8184100")))
+def test_a_bytearray_is_read_as_bytes_are() -> None:
+    item = cbor.decode(bytearray(bytes.fromhex("8341016161d8184100")))
     assert item == [b"\x01", "a", cbor.wrap(b"\x00")]
     assert type(item[0]) is bytes
     assert type(item[2].raw) is bytes
+
+
+def test_a_memoryview_is_read_in_place_but_short_byte_strings_and_keys_are_copied() -> None:
+    content = [b"s" * 255, b"l" * 256, cbor.wrap(b"\x00"), {b"k" * 300: 1}]
+    memory = bytearray(cbor.encode(content))
+    item = cbor.decode(memoryview(memory))
+    assert item == content
+    assert [type(each) for each in item[:2]] == [bytes, memoryview]
+    assert type(item[2].raw) is memoryview and item[2].decode() == 0
+    memory[:] = bytes(len(memory))
+    assert item[0] == b"s" * 255 and bytes(item[1]) == bytes(256) and item[3] == {b"k" * 300: 1}
 
 
 @pytest.mark.parametrize("value", [2**64, -(2**64) - 1, 1.5, object(), {1, 2}])

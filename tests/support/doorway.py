@@ -6,7 +6,7 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,10 @@ class CountingStore(Store):
         self.written: list[str] = []
         self.worn: set[str] = set()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write_parts(self, name: str, parts: Iterable[bytes | bytearray]) -> None:
         if name in self.worn:
             raise StorageError("store.write", name)
-        super().write(name, content)
+        super().write_parts(name, parts)
         self.written.append(name)
 
 

@@ -65,6 +65,14 @@ def phone(*credentials: Credential, **settings: Any) -> Phone:
     return Phone(credentials or [credential()], roots, **settings)
 
 
+def sunk(response: bytes, sink: Any) -> bytes:
+    """Return what `firmware.nfc.Card.transceive` returns for `response`: with a sink, only the status word."""
+    if sink is None:
+        return response
+    sink.extend(memoryview(response)[:-2])
+    return response[-2:]
+
+
 class DirectCard:
     """A `firmware.nfc.Card` that passes APDUs directly to a phone or a function. `exchanges` lists all APDUs."""
 
@@ -82,12 +90,12 @@ class DirectCard:
         self.exchanges: list[tuple[bytes, bytes]] = []
         self.released = False
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
+    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Any = None) -> bytes:
         if self._gone_after is not None and len(self.exchanges) >= self._gone_after:
             raise TransportError("nfc.gone", "the card is gone")
         response = self._process(command)
         self.exchanges.append((command, response))
-        return response
+        return sunk(response, sink)
 
     def pass_over(self) -> None:
         pass
@@ -109,7 +117,9 @@ async def read_mdoc(card: Any, *requests: Items, **settings: Any) -> Presentatio
     try:
         for items in before:
             await reading.ask(items, reader_key()[0], list(reader_chain()), False)
-        return await reading.ask(last, reader_key()[0], list(reader_chain()))
+        answer = await reading.ask(last, reader_key()[0], list(reader_chain()))
+        answer.device_response = bytes(answer.device_response)  # the reading wipes its buffer
+        return answer
     finally:
         await reading.close()
         if reading.farewell is not None:

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from firmware import crypto
 from firmware.crypto import curve as curves
 from protocol import crypto_cpython
 from protocol.crypto import AGREEMENT_CURVES, COORDINATE_BYTES
+from protocol.errors import VerificationError
 from tests.support.crypto_calls import Call, on_cpython, on_micropython
 
 CURVES = st.sampled_from(AGREEMENT_CURVES)
@@ -120,6 +122,13 @@ def test_gcm_seals_the_same_bytes_and_opens_them(key: bytes, nonce: bytes, plain
     sealed = crypto.seal_gcm(key, nonce, plaintext, aad)
     assert sealed == crypto_cpython.seal_gcm(key, nonce, plaintext, aad)
     assert crypto.open_gcm(key, nonce, sealed, aad) == plaintext
+    memory = bytearray(b"ab" + sealed + b"c")
+    assert crypto.open_gcm_in_place(key, nonce, memoryview(memory)[2:-1], aad) == plaintext
+    assert memory[:2] + memory[2 + len(plaintext) :] == b"ab" + sealed[-16:] + b"c"
+    memory[-2] ^= 1
+    with pytest.raises(VerificationError, match=r"crypto\.tag"):
+        crypto.open_gcm_in_place(key, nonce, memoryview(memory)[2:-1], aad)
+    assert memory[2:-17] == plaintext, "nothing is decrypted before the tag is checked"
 
 
 def test_the_lock_answers_as_cpython_does() -> None:

@@ -45,8 +45,8 @@ class Card(tap.DirectCard):
         self._doorway = doorway
         self._leaves_at = leaves_at
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
-        response = await super().transceive(command, timeout_ms)
+    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Any = None) -> bytes:
+        response = await super().transceive(command, timeout_ms, sink)
         if self.transaction.thinking >= FOREVER:
             self._doorway.true_ms += timeout_ms
             raise TransportError("nfc.timeout", "the card says nothing")

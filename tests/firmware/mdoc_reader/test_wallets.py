@@ -3,6 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,8 +38,8 @@ class Silent(tap.DirectCard):
         self.transaction = phone.touch()
         super().__init__(self.transaction.process)
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
-        response = await super().transceive(command, timeout_ms)
+    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Any = None) -> bytes:
+        response = await super().transceive(command, timeout_ms, sink)
         if self.transaction.thinking >= FOREVER:
             await asyncio.sleep(timeout_ms / 1000)
             raise TransportError("nfc.timeout", "the card says nothing")

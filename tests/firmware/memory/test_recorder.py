@@ -5,6 +5,7 @@ A full journal does not lock out any registered guest, and nothing is lost.
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,9 @@ class NotingStore(Store):
         super().__init__(str(folder))
         self.written: list[str] = []
 
-    def write(self, name: str, content: bytes) -> None:
+    def write_parts(self, name: str, parts: Iterable[bytes | bytearray]) -> None:
         self.written.append(name)
-        super().write(name, content)
+        super().write_parts(name, parts)
 
 
 def test_an_opening_writes_its_record_to_the_journal_and_nothing_to_the_file_system(

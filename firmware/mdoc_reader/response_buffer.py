@@ -1,0 +1,91 @@
+"""The memory for a phone's response. It is allocated at boot, so that a response needs no long free block in the heap.
+
+A message arrives in pieces, is decrypted in place, and is read in place. Only one phone is read at a time. The states
+of the reserved bytes:
+
+    state       event                                   next state
+    free        `extend`: a message begins              filling
+    filling     `extend`: the message is too long       filling, unused: the message moves to the heap
+    filling     `drop`                                  free
+    filling     `take`: the message is complete         lent, and somebody reads the message
+    lent        `release`                               free, and wiped
+    any         `reset`                                 free, and wiped
+
+While the bytes are not free, a message that begins goes to the heap. So a phone cannot change a message that was
+already checked.
+"""
+
+from protocol import const
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Buffer = bytes | bytearray | memoryview
+
+SIZE = 4096
+"""Number of reserved bytes. A response without a portrait has about 3,300 bytes. A longer response gets memory from the
+heap, and this memory doubles until the response fits."""
+_FIRST = const(512)
+_ZEROS = bytes(64)
+
+
+class ResponseBuffer:
+    """Collects one message at a time. `len` is the number of bytes of the message that is arriving."""
+
+    def __init__(self) -> None:
+        self._reserved = self._bytes = bytearray(SIZE)
+        self._length = 0
+        self._free = True
+        self._lent = False
+
+    def __len__(self) -> int:
+        return self._length
+
+    def extend(self, piece: "Buffer") -> None:
+        """Add `piece` to the message. May run in the radio's handler. Raises MemoryError."""
+        start = self._length
+        end = start + len(piece)
+        if end == start:
+            return
+        if not start:
+            self._bytes = self._reserved if self._free else bytearray(_FIRST)
+            self._free = False
+        if end > len(self._bytes):
+            larger = bytearray(max(end, 2 * len(self._bytes)))
+            larger[:start] = memoryview(self._bytes)[:start]
+            self._bytes = larger
+        memoryview(self._bytes)[start:end] = piece
+        self._length = end
+
+    def take(self) -> memoryview:
+        """Return the message. The next piece begins another message. If the message is in the reserved bytes, the view
+        is good until `release` or `reset`."""
+        view = memoryview(self._bytes)[: self._length]
+        self._lent = self._lent or self._bytes is self._reserved
+        self._length = 0
+        return view
+
+    def drop(self) -> None:
+        """Forget the message that is arriving."""
+        if self._length and self._bytes is self._reserved:
+            self._free = True
+        self._length = 0
+
+    def release(self) -> None:
+        """Wipe the message that was taken. A message that is arriving stays."""
+        if self._lent:
+            self._wipe()
+            self._lent = False
+            self._free = True
+
+    def reset(self) -> None:
+        """Forget and wipe everything. Nothing may be arriving."""
+        self._bytes = self._reserved
+        self._length = 0
+        self._wipe()
+        self._lent = False
+        self._free = True
+
+    def _wipe(self) -> None:
+        reserved = memoryview(self._reserved)
+        for start in range(0, SIZE, len(_ZEROS)):
+            reserved[start : start + len(_ZEROS)] = _ZEROS

@@ -1,0 +1,81 @@
+"""The buffer for a phone's responses: who may write into it when."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.mdoc_reader.response_buffer import SIZE, ResponseBuffer
+from protocol.errors import FormatError
+from protocol.parts import Assembler
+
+
+@given(st.lists(st.binary(max_size=700), max_size=12), st.booleans())
+def test_a_message_of_any_length_comes_out_as_it_went_in(pieces: list[bytes], busy: bool) -> None:
+    buffer = ResponseBuffer()
+    if busy:
+        buffer.extend(b"earlier")
+        assert bytes(buffer.take()) == b"earlier"
+    for piece in pieces:
+        buffer.extend(memoryview(piece))
+    assert len(buffer) == len(b"".join(pieces))
+    assert buffer.take() == b"".join(pieces)
+    assert len(buffer) == 0
+
+
+def test_a_message_that_is_being_read_does_not_change_whatever_arrives() -> None:
+    buffer = ResponseBuffer()
+    buffer.extend(b"checked")
+    view = buffer.take()
+    buffer.extend(b"hostile" * 1000)
+    assert bytes(view) == b"checked"
+    later = buffer.take()
+    assert (bytes(view), bytes(later)) == (b"checked", b"hostile" * 1000)
+    buffer.extend(b"x")
+    buffer.drop()
+    assert bytes(view) == b"checked"
+
+
+def test_a_message_that_began_while_another_was_read_survives_the_release_of_that_one() -> None:
+    buffer = ResponseBuffer()
+    buffer.extend(b"first")
+    first = buffer.take()
+    buffer.extend(b"sec")
+    buffer.release()
+    assert first == bytes(5)
+    buffer.extend(b"ond")
+    second = buffer.take()
+    buffer.extend(b"third")
+    buffer.release()
+    assert bytes(second) == b"second" and bytes(buffer.take()) == b"third"
+
+
+def test_a_released_message_is_wiped_and_its_memory_is_used_again() -> None:
+    buffer = ResponseBuffer()
+    buffer.extend(b"x" * SIZE)
+    view = buffer.take()
+    buffer.release()
+    assert view == bytes(SIZE)
+    buffer.extend(b"again")
+    assert bytes(view[:5]) == b"again"
+
+
+def test_after_a_reset_nothing_is_left() -> None:
+    buffer = ResponseBuffer()
+    buffer.extend(b"x" * SIZE)
+    view = buffer.take()
+    buffer.extend(b"half")
+    buffer.reset()
+    assert view == bytes(SIZE) and len(buffer) == 0
+    buffer.extend(b"next")
+    assert bytes(view[:4]) == bytes(buffer.take()) == b"next"
+
+
+def test_a_dropped_message_leaves_its_memory_to_the_next_one() -> None:
+    buffer = ResponseBuffer()
+    assembler = Assembler(buffer)
+    assert assembler.push(b"\x01half", 10) is None
+    with pytest.raises(FormatError, match=r"parts\.too_long"):
+        assembler.push(b"\x01" + bytes(7), 10)
+    assert assembler.push(b"\x00whole", 10) == b"whole"
+    buffer.extend(b"x" * 5)
+    assert bytes(buffer.take()) == b"xxxxx", "while the message is lent, the next one is elsewhere"
