@@ -74,7 +74,7 @@ def _private(curve: str, private: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def verify(curve: str, public: bytes, hash_name: str, message: bytes | tuple[bytes, ...], signature: bytes) -> bool:
-    """ECDSA or SM2 verification; False for anything malformed."""
+    """Verify an ECDSA or SM2 signature. Return False also for anything malformed."""
     if isinstance(message, tuple):
         message = b"".join(message)
     if curve == "SM2" or hash_name == "SM3":

@@ -155,7 +155,7 @@ class Reading:
         mdoc_ble: "MdocBle | None" = None,
         buffer: "ResponseBuffer | None" = None,
     ) -> None:
-        self._buffer = buffer or ResponseBuffer()
+        self._buffer = ResponseBuffer() if buffer is None else buffer
         self._line = _Line(card)
         self._crypto = crypto
         self._ephemeral = ephemeral or crypto.generate

@@ -1,0 +1,169 @@
+"""The heap that a first check-in needs on the lock's own interpreter: how much is allocated, and the longest piece.
+
+A phone answers once on CPython, to a session key that both runs share. The lock then reads the recorded answers. The
+arithmetic of the curves is counted elsewhere, so here each call of it is followed by a collection and left out.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from protocol import crypto_cpython as crypto
+from sim import issuer
+from sim.phone.applet import Habits
+from tests.support import tap
+from tests.support.on_lock import run_on_lock
+
+MOST_BYTES = 230_000
+"""Maximum number of bytes for one first check-in, without the curves. Objects are about 1.57 times as large here as on
+the chip."""
+
+LONGEST_PIECE = 2048
+"""Maximum length of a piece of heap, in bytes. Pieces that are allocated at boot may be longer."""
+
+_SETUP = """
+import asyncio, gc
+from firmware import crypto
+from firmware.mdoc_reader.reader import Reading
+from firmware.mdoc_reader.response_buffer import ResponseBuffer
+from protocol import record
+from protocol.mdoc.chain import TrustRoot
+from protocol.mdoc.verifier import verify
+
+class Replay:
+    max_command = max_response = 4096
+    def __init__(self, responses):
+        self.responses = [bytes.fromhex(each) for each in responses]
+        self.responses.reverse()
+    async def transceive(self, command, timeout_ms=0, sink=None):
+        response = self.responses.pop()
+        if sink is None:
+            return response
+        for at in range(0, len(response) - 2, 200):
+            sink.extend(memoryview(response)[at : min(at + 200, len(response) - 2)])
+        return response[-2:]
+    def pass_over(self):
+        pass
+    async def release(self):
+        pass
+
+class Counting:
+    CURVES = "ecdh", "verify", "sign", "generate"
+    def __init__(self):
+        self.counted = self.mark = 0
+    def begin(self):
+        gc.collect()
+        gc.disable()
+        self.mark = gc.mem_alloc()
+    def end(self):
+        self.counted += gc.mem_alloc() - self.mark
+        gc.enable()
+    def __getattr__(self, name):
+        function = getattr(crypto, name)
+        if name not in self.CURVES:
+            return function
+        def called(*arguments):
+            self.end()
+            try:
+                return function(*arguments)
+            finally:
+                self.begin()
+        return called
+
+buffer = ResponseBuffer()
+pair = bytes.fromhex(given["pair"][0]), bytes.fromhex(given["pair"][1])
+private, public = crypto.generate("P-256")
+crypto.verify("P-256", public, "SHA-256", b"", crypto.sign(private, b""))
+chain = [bytes.fromhex(der) for der in given["chain"]]
+roots = [TrustRoot(bytes.fromhex(given["root"]))]
+prepared = record.hpke.encapsulate(crypto, public)
+cards = [Replay(each) for each in given["taps"]]
+
+async def check_in(used, card):
+    reading = Reading(card, used, lambda curve: pair, lambda event, **facts: None, None, buffer)
+    shown = await reading.ask(given["items"], private, chain)
+    found = verify(used, shown.device_response, shown.session_transcript, roots, given["now"], shown.e_reader_private)
+    name = found[0].elements["org.iso.18013.5.1"]["family_name"]
+    body = {record.KIND: record.CHECK_IN, record.EARLIEST: 1, record.LATEST: 2, record.LISTING_CODE: "330106-7K2M9Q"}
+    body.update({record.PROFILE_ID: "CN", record.GRANT_ID: bytes(16), record.GUEST: 1, record.METHOD: "mdl"})
+    body.update({record.OCCUPANCY: [1, 1, 1, 9], record.FIELDS: {"name": name}})
+    payload = record.seal(used, public, bytes(16), 2, bytes(range(32)), body, prepared)
+    record.sign(used, private, payload)
+    await reading.close()
+    return name
+"""
+
+_COUNT = (
+    _SETUP
+    + """
+counting = Counting()
+asyncio.run(check_in(crypto, cards.pop()))  # a first call loads modules
+counting.begin()
+name = asyncio.run(check_in(counting, cards.pop()))
+counting.end()
+answer([name, counting.counted])
+"""
+)
+
+_CUT_UP = (
+    _SETUP
+    + """
+asyncio.run(check_in(crypto, cards.pop()))
+gc.collect()
+litter, longest = [None] * 1000, given["longest"]
+place = 0
+for size in (longest, 256):
+    try:
+        while True:
+            litter[place] = bytearray(size)
+            place += 1
+    except MemoryError:
+        pass
+    if size == longest:
+        whole = place
+for at in range(0, whole, 2):
+    litter[at] = None  # free pieces, and between two of them one in use
+gc.collect()
+try:
+    found = len(bytearray(longest + 1024))
+except MemoryError:
+    found = 0
+answer([found, [asyncio.run(check_in(crypto, card)) for card in cards]])
+"""
+)
+
+
+def _given(*habits: Habits) -> dict[str, Any]:
+    """Return what the lock needs to repeat taps with phones that have these habits."""
+    pair = crypto.generate("P-256")
+    items = {issuer.MDL: tap.ITEMS[issuer.MDL]}
+    taps = []
+    for each in habits:
+        _, card = tap.touch(tap.phone(habits=each))
+        asyncio.run(tap.read_mdoc(card, items, ephemeral=lambda curve: pair))
+        taps.append([response.hex() for _, response in card.exchanges])
+    now = int(time.time()) + 60
+    return {
+        "pair": [part.hex() for part in pair],
+        "chain": [der.hex() for der in tap.reader_chain()],
+        "root": tap.iaca(issuer.MDL).der.hex(),
+        "items": items,
+        "taps": taps,
+        "now": [now, now],
+        "longest": LONGEST_PIECE,
+    }
+
+
+SHORT = Habits(max_command=255, max_response=256)
+
+
+def test_a_first_check_in_allocates_little() -> None:
+    name, counted = run_on_lock(_COUNT, _given(Habits(), Habits()))
+    assert name == "Lindqvist"
+    assert 0 < counted < MOST_BYTES
+
+
+def test_a_check_in_needs_no_long_piece_of_heap() -> None:
+    found, names = run_on_lock(_CUT_UP, _given(Habits(), SHORT, Habits()))
+    assert found == 0, "the heap has no longer piece"
+    assert names == ["Lindqvist"] * 2
