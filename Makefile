@@ -45,9 +45,9 @@ rooms: $(READY)
 fuzz: $(READY) ## run the property tests alone, with forty times the examples
 	HYPOTHESIS_PROFILE=long $(PY) -m pytest -m hypothesis $(ARGS)
 
-soak: $(READY) ## tap hundreds of times through noise, cut the power at every operation and again; print a table
+soak: $(READY) ## tap hundreds of times through noise, cut the power at every operation; a thousand visits; print a table
 	@$(PY) -m sim soak $(ARGS)
-	MOORING_SOAK=1 $(PY) -m pytest tests/firmware/memory/test_power_cuts.py
+	MOORING_SOAK=1 $(PY) -m pytest tests/firmware/memory/test_power_cuts.py tests/sim/test_many_visits.py
 
 bench: $(READY) ## run the measurements
 	@$(PY) -m pytest -m bench --capture=no $(ARGS)

@@ -1,7 +1,7 @@
 """Finds the modules that the lock needs: all modules that its first module imports, directly or through others.
 
 Imports are read from the sources, and imports inside functions count too. An import that the lock never runs does not
-count: under `TYPE_CHECKING`, for CPython, or for another image.
+count: under `TYPE_CHECKING`, for CPython, for another image, or where viper code cannot be compiled.
 """
 
 import ast
@@ -58,13 +58,21 @@ def _imports(node: ast.AST, image: str) -> Iterator[tuple[str, list[str]]]:
             yield alias.name, []
     elif isinstance(node, ast.ImportFrom):
         yield node.module or "", [alias.name for alias in node.names]
-    else:
+    elif not _without_compiler(node):
         runs = _holds(node.test, image) if isinstance(node, ast.If) else None
         for name, value in ast.iter_fields(node):
             if runs is None or name == ("body" if runs else "orelse"):
                 for child in value if isinstance(value, list) else [value]:
                     if isinstance(child, ast.AST):
                         yield from _imports(child, image)
+
+
+def _without_compiler(node: ast.AST) -> bool:
+    """Return whether `node` handles the error of a MicroPython that cannot compile viper code.
+
+    A lock gets compiled modules, so it never compiles such code itself.
+    """
+    return isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id == "SyntaxError"
 
 
 def _holds(test: ast.expr, image: str) -> bool | None:

@@ -56,7 +56,8 @@ def folder(root: Path, program: str) -> Path | None:
         digest.update(Path(inspect.getfile(tool)).read_bytes())
     for path, text in content.items():
         digest.update(path.encode() + b"\0" + hashlib.sha256(text).digest())
-    made = root / "build" / "lock" / digest.hexdigest()[:24]
+    # The interpreter keeps the path of each module, so the name of the folder is short.
+    made = root / "build" / "lock" / digest.hexdigest()[:12]
     made.parent.mkdir(parents=True, exist_ok=True)
     with (made.parent / "lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # if several processes come here, one compiles and the others wait
