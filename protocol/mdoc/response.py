@@ -107,8 +107,8 @@ def _name_spaces(item: "dict[Any, Any]") -> "dict[str, list[cbor.Encoded]]":
 
 
 def parse(data: "bytes | memoryview") -> DeviceResponse:
-    """Parse the form of a DeviceResponse. A memoryview is read in place (`protocol.cbor`). If the status is not 0, the result has no documents, even if `data` holds
-    some.
+    """Parse the form of a DeviceResponse. A memoryview is read in place (`protocol.cbor`). If the status is not 0, the
+    result has no documents, even if `data` holds some.
 
     Raises FormatError `cbor.*`, `cose.form`, `mdoc.form` for a malformed response, `mdoc.too_long` for more than
     MAX_DEVICE_RESPONSE bytes. Raises VerificationError `cose.crit` for a critical header, `mdoc.version` for an unknown
