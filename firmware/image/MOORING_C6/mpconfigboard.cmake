@@ -13,10 +13,16 @@ if(NOT MOORING_FLASH MATCHES "^[48]M$")
 endif()
 
 # ESP-IDF looks for the table from its project's folder, which is elsewhere. So the path must be written at each build.
-file(WRITE ${CMAKE_BINARY_DIR}/sdkconfig.flash
-    "CONFIG_ESPTOOLPY_FLASHSIZE_${MOORING_FLASH}B=y\n"
-    "CONFIG_PARTITION_TABLE_CUSTOM_FILENAME=\"${MICROPY_BOARD_DIR}/partitions-${MOORING_FLASH}.csv\"\n"
-)
+# The port's settings choose 4 MB, and a choice must be taken back.
+set(MOORING_SETTINGS "CONFIG_PARTITION_TABLE_CUSTOM_FILENAME=\"${MICROPY_BOARD_DIR}/partitions-${MOORING_FLASH}.csv\"\n")
+foreach(MOORING_SIZE 4M 8M)
+    if(MOORING_SIZE STREQUAL MOORING_FLASH)
+        string(APPEND MOORING_SETTINGS "CONFIG_ESPTOOLPY_FLASHSIZE_${MOORING_SIZE}B=y\n")
+    else()
+        string(APPEND MOORING_SETTINGS "CONFIG_ESPTOOLPY_FLASHSIZE_${MOORING_SIZE}B=n\n")
+    endif()
+endforeach()
+file(WRITE ${CMAKE_BINARY_DIR}/sdkconfig.flash "${MOORING_SETTINGS}")
 list(APPEND SDKCONFIG_DEFAULTS
     ${MICROPY_BOARD_DIR}/sdkconfig.board
     ${CMAKE_BINARY_DIR}/sdkconfig.flash

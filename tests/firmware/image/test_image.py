@@ -101,6 +101,13 @@ def test_the_settings_agree_with_the_tables() -> None:
     assert set(named) == {file.name for file in (*BOARD.glob("sdkconfig.*"), BOARD / "manifest.py")}
 
 
+def test_the_chips_bluetooth_has_one_connection_more_than_the_lock_gives_to_its_link() -> None:
+    settings = (BOARD / "sdkconfig.board").read_text(encoding="utf-8")
+    link = (ROOT / "firmware/link/edge_link.py").read_text(encoding="utf-8")
+    (connections,) = re.findall(r"^CONNECTIONS = (\d+)$", link, re.MULTILINE)
+    assert f"CONFIG_BT_NIMBLE_MAX_CONNECTIONS={int(connections) + 1}\n" in settings
+
+
 def test_no_prompt_has_a_source_and_the_assembler_is_there() -> None:
     defined = dict(re.findall(r"^#define (\w+) +\(?([^()\n]+)\)?$", (BOARD / "mpconfigboard.h").read_text(), re.M))
     assert defined["MICROPY_HW_ESP_USB_SERIAL_JTAG"] == defined["MICROPY_HW_ENABLE_UART_REPL"] == "0"
