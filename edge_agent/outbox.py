@@ -60,6 +60,13 @@ class Outbox:
         self._db = database.open_for_writing(path)
         self.statements = StatementQueue(self._db)
         """The statements that wait for locks, in the same database file."""
+        try:
+            self._count()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _count(self) -> None:
         with database.errors():
             for lock_id, size in self._db.execute(
                 "SELECT lock_id, length(record) FROM records "

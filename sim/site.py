@@ -243,8 +243,8 @@ async def build(
             clock=true_time.at_the_province,
             after_commit=committed,
         )
-        await asyncio.to_thread(province.start)
         stack.callback(province.stop)
+        await asyncio.to_thread(province.start)
         wiretap = Wiretap(broker.host, broker.port, bell)
         await asyncio.to_thread(wiretap.start)
         stack.callback(wiretap.stop)

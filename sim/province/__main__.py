@@ -132,41 +132,40 @@ def _add_door_and_link(command: Parser) -> None:
 
 def _show(folder: Path, as_json: bool) -> int:
     _must_hold_a_province(folder)
-    store = Store(folder)
-    if as_json:
-        print(json.dumps({"ok": True, **view.as_json(store)}, ensure_ascii=False))
-    else:
-        view.show(store, Console())
-    store.close()
+    with contextlib.closing(Store(folder)) as store:
+        if as_json:
+            print(json.dumps({"ok": True, **view.as_json(store)}, ensure_ascii=False))
+        else:
+            view.show(store, Console())
     return 0
 
 
 def _run(folder: Path, host: str, port: int, admitted: list[str]) -> int:
     province = Province(folder, host, port)
-    for edge in admitted:
-        province.admit_edge(edge)
-    over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
-    province.start(timeout=BROKER_SECONDS)
-    print(f"province key {province.public.hex()}", flush=True)
-    over.wait()
-    province.stop()
+    try:
+        for edge in admitted:
+            province.admit_edge(edge)
+        over = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: over.set())
+        province.start(timeout=BROKER_SECONDS)
+        print(f"province key {province.public.hex()}", flush=True)
+        over.wait()
+    finally:
+        province.stop()
     return 0
 
 
 def _code(chosen: argparse.Namespace) -> int:
     _must_hold_a_province(chosen.data)
-    store = Store(chosen.data)
     keys = Keys.load_or_generate(chosen.data)
     try:
-        text = Placements(store, keys, time.time).code(chosen.listing, chosen.place, chosen.door, chosen.link)
+        with contextlib.closing(Store(chosen.data)) as store:
+            text = Placements(store, keys, time.time).code(chosen.listing, chosen.place, chosen.door, chosen.link)
     except FormatError as error:
         raise ConfigError(
             error.code, f"{error.message}. Member 2 is --listing, 3 is --place, 5 is --link: change that option"
         ) from error
-    finally:
-        store.close()
     if not chosen.text:
         segno.make(text, error="m", boost_error=False).terminal(compact=True)
         print(f"province key {keys.signing_public.hex()}")
@@ -185,10 +184,10 @@ def _card(chosen: argparse.Namespace) -> int:
         arguments.writable(file, f"--{kind}")
     _must_hold_a_province(chosen.data)
     font = Font(chosen.font or installed())
-    store = Store(chosen.data)
     keys = Keys.load_or_generate(chosen.data)
     try:
-        text = Placements(store, keys, time.time).code(chosen.listing, door=chosen.door, link=chosen.link)
+        with contextlib.closing(Store(chosen.data)) as store:
+            text = Placements(store, keys, time.time).code(chosen.listing, door=chosen.door, link=chosen.link)
     except FormatError as error:
         raise ConfigError(error.code, f"{error.message}. Member 5 is --link: change that option") from error
     except ConfigError as error:
@@ -196,8 +195,6 @@ def _card(chosen: argparse.Namespace) -> int:
             raise
         nobody = f"no lock is placed at door {chosen.door} of {chosen.listing}"
         raise ConfigError("card.listing", f"{nobody}. Choose another one with --listing and --door") from error
-    finally:
-        store.close()
     code = listing_code.read(crypto, text, keys.signing_public)
     sheet = card.drawn(card.Card(text, code.listing, code.door, code.place, chosen.phone), font)
     if "svg" in files:
