@@ -64,7 +64,8 @@ COMPILE := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --python-ve
 
 lock: $(READY) ## update the lock files to the newest versions that pyproject.toml allows
 	$(PY) -m pip install --quiet --upgrade --target .venv/uv 'uv>=0.13,<0.14'
-	$(COMPILE) --group sim --group live --group test --group browser --group check --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group sim --group live --group test --group browser --group bench --group check \
+		--output-file requirements.lock pyproject.toml
 	$(COMPILE) --group typings --output-file requirements.typings.lock
 
 clean: ## remove .venv and everything that was generated

@@ -1,0 +1,168 @@
+"""Our verifier on CPython beside two other libraries: the time for the same response, and what each library checks.
+
+The response is that of a phone with one driving licence, which `pymdoccbor` issued. "bare" is no verifier. It does only
+what every verifier has to do, with `cbor2` and `cryptography`: decode, hash the elements, read one certificate, and
+verify three signatures. It compares nothing. So it shows how little time a verifier could take.
+
+Each library also gets responses with one defect each. So the table of checks shows what the libraries do, and not what
+they promise.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from time import process_time
+from typing import Any
+
+import cbor2
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from pymdoccbor.mdoc.verifier import MdocCbor
+
+from protocol import crypto_cpython
+from protocol.errors import MooringError
+from protocol.mdoc import verifier
+from protocol.mdoc.chain import TrustRoot
+from sim import issuer, pki
+from tests.support.credential import Case, Credential, key, present, session_transcript
+
+ROUNDS, IN_A_ROW = 40, 10
+MISSING = "the group `bench` of pyproject.toml is not installed"
+NAME_SPACE = "org.iso.18013.5.1"
+NOW = datetime.now(UTC)
+"""The real time, because pymdoccbor uses no other time."""
+MOMENT = int(NOW.timestamp()) + 86400
+
+# Every verifier reads the trusted root once, before the first response.
+IACA = pki.authority("IACA", "SE")
+ROOTS = [TrustRoot(IACA.der)]
+
+
+def presented(
+    iaca: pki.Identity = IACA,
+    lasts: int = 365,
+    change: Callable[[Any], None] = lambda _: None,
+    method: str = "deviceSignature",
+) -> Case:
+    """Return a response with a licence that was issued under `iaca` and lasts for so many days."""
+    point = crypto_cpython.public("P-256", key("device").private_numbers().private_value.to_bytes(32, "big"))
+    until = (NOW + timedelta(lasts)).date()
+    data = issuer.specimen(issuer.MDL)
+    issued = issuer.issue(issuer.MDL, data, point, pki.document_signer(iaca), valid_until=until)
+
+    def graft(document: Any) -> None:
+        document["issuerSigned"] = cbor2.loads(issued)
+        change(document)
+
+    return present(Credential(method=method, change_document=graft), now=(MOMENT, MOMENT))
+
+
+def another_name(document: Any) -> None:
+    items = list(document["issuerSigned"]["nameSpaces"][NAME_SPACE])
+    items[0] = cbor2.CBORTag(24, cbor2.dumps({**cbor2.loads(items[0].value), "elementValue": "Svensson"}))
+    document["issuerSigned"] = {**document["issuerSigned"], "nameSpaces": {NAME_SPACE: items}}
+
+
+def ours(case: Case) -> bool:
+    try:
+        verifier.verify(
+            crypto_cpython, case.device_response, case.session_transcript, ROOTS, case.now, case.e_reader_private
+        )
+    except MooringError:
+        return False
+    return True
+
+
+def pymdoccbor(case: Case) -> bool:
+    mdoc = MdocCbor()
+    mdoc.loads(case.device_response)
+    return bool(mdoc.verify([IACA.certificate]))
+
+
+def isomdoc(case: Case) -> bool:
+    library = pytest.importorskip("isomdoc", reason=MISSING)
+    try:
+        library.verify_device_response(case.device_response, cbor2.loads(case.session_transcript))
+    except Exception:  # noqa: BLE001  # It has no errors of its own.
+        return False
+    return True
+
+
+def bare(case: Case) -> bool:
+    (document,) = cbor2.loads(case.device_response)["documents"]
+    signed = document["issuerSigned"]
+    for item in signed["nameSpaces"][NAME_SPACE]:
+        hashlib.sha256(cbor2.dumps(item)).digest()
+        cbor2.loads(item.value)
+    protected, headers, payload, signature = signed["issuerAuth"]
+    mso = cbor2.loads(cbor2.loads(payload).value)
+    certificate = x509.load_der_x509_certificate(headers[33])
+    certificate.verify_directly_issued_by(IACA.certificate)
+    public: Any = certificate.public_key()
+    _verify(public, [protected, payload], signature)
+    device = mso["deviceKeyInfo"]["deviceKey"]
+    point = b"\x04" + device[-2] + device[-3]
+    own, transcript = document["deviceSigned"], cbor2.loads(case.session_transcript)
+    content = cbor2.dumps(["DeviceAuthentication", transcript, document["docType"], own["nameSpaces"]])
+    protected, _, _, signature = own["deviceAuth"]["deviceSignature"]
+    public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    _verify(public, [protected, cbor2.dumps(cbor2.CBORTag(24, content))], signature)
+    return True
+
+
+def _verify(public: ec.EllipticCurvePublicKey, signed: list[bytes], signature: bytes) -> None:
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    structure = cbor2.dumps(["Signature1", signed[0], b"", signed[1]])
+    public.verify(encode_dss_signature(r, s), structure, ec.ECDSA(hashes.SHA256()))
+
+
+VERIFIERS = [ours, pymdoccbor, isomdoc, bare]
+
+
+@pytest.mark.bench
+def test_the_time_to_verify_a_whole_response() -> None:
+    case = presented()
+    best = dict.fromkeys(VERIFIERS, float("inf"))
+    for _ in range(ROUNDS):
+        # By turns, so that whatever slows this machine down slows all of them down.
+        for each in VERIFIERS:
+            for _ in range(IN_A_ROW):
+                start = process_time()
+                accepted = each(case)
+                best[each] = min(best[each], process_time() - start)
+                assert accepted
+    print(f"\na DeviceResponse of {len(case.device_response)} bytes on CPython: the best of {ROUNDS * IN_A_ROW}")
+    for each, seconds in best.items():
+        print(f"  {each.__name__:<12}{seconds * 1000:>7.3f} ms{seconds / best[bare]:>7.2f} times bare")
+
+
+@pytest.mark.bench
+def test_what_each_library_checks_in_a_response() -> None:
+    logging.disable()
+    try:
+        good = presented()
+        refused = {
+            "an element that the issuer did not sign": presented(change=another_name),
+            "an issuer who is not trusted": presented(pki.authority("IACA", "SE")),
+            "a document that has expired": presented(lasts=-2),
+            "a response of another session": replace(good, session_transcript=session_transcript(nonce=b"other")),
+        }
+        libraries = VERIFIERS[:-1]
+        print("\ndoes it refuse ...".ljust(44) + "".join(f"{each.__name__:>12}" for each in libraries))
+        for defect, case in refused.items():
+            verdicts = [not each(case) for each in libraries]
+            print(f"  {defect:<41}" + "".join(f"{'yes' if verdict else 'no':>12}" for verdict in verdicts))
+            assert verdicts[0]
+        print("does it accept ...")
+        verdicts = [each(presented(method="deviceMac")) for each in libraries]
+        print(f"  {'a deviceMac':<41}" + "".join(f"{'yes' if verdict else 'no':>12}" for verdict in verdicts))
+        assert verdicts[0] and all(each(good) for each in libraries)
+    finally:
+        logging.disable(logging.NOTSET)
+    print(", ".join(f"{each.__name__} {version(each.__name__)}" for each in libraries[1:]))
