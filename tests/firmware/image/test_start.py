@@ -17,24 +17,21 @@ MODULES = interpreter.ROOT / software.IMAGE / image.identity() / "modules"
 CHIP = """
 import sys
 
-class Os:
-    pass
+import os
+import time
 
-for name in dir(__import__("os")):
-    setattr(Os, name, getattr(__import__("os"), name))
-Os.dupterm = lambda stream: print("console", stream is not None)
+naps = []
 
-class Time:
-    naps = 0
+def sleep(seconds):
+    naps.append(seconds)
+    if len(naps) == 3:
+        raise {interruption}
 
-    def sleep(seconds):
-        Time.naps += 1
-        if Time.naps == 3:
-            raise {interruption}
+def stand_in(module, **members):
+    return type("module", (), dict([(name, getattr(module, name)) for name in dir(module)], **members))
 
-for name in dir(__import__("time")):
-    if name != "sleep":
-        setattr(Time, name, getattr(__import__("time"), name))
+Os = stand_in(os, dupterm=lambda stream: print("console", stream is not None))
+Time = stand_in(time, sleep=sleep)
 
 class Ble:
     def active(self, on):
