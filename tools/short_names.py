@@ -88,6 +88,8 @@ class _Names:
         self.kept |= {name for name in constants if name.startswith("_")}
 
     def _take(self, node: ast.AST) -> None:
+        if isinstance(node, ast.FunctionDef) and any("asm_" in ast.unparse(each) for each in node.decorator_list):
+            self.kept |= {each.arg for each in node.args.args}  # in assembler, the parameters are registers
         match node:
             case ast.Name(id=name, ctx=ast.Load()):
                 self._used.add(name)

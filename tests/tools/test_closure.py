@@ -30,6 +30,9 @@ for name in ("SHA-256", "SHA-384", "SHA-512", "SM3"):
     crypto.digest(name, b"")
 for curve in ("P-256", "SM2"):
     crypto.prepare(curve)
+private, public = crypto.generate("P-256")
+crypto.sign(private, b"")
+crypto.ecdh("P-256", private, public)
 print("\\x02" + json.dumps([name for name in sys.modules if name.split(".")[0] in ("firmware", "protocol")]))
 """
 """Loads the lock, and everything that a lock loads only when it first uses it."""

@@ -53,6 +53,12 @@ def meeting(content: bytes) -> set[str]:
     return {t.string for t in tokenize.tokenize(io.BytesIO(content).readline) if t.type == tokenize.NAME}
 
 
+def test_the_parameters_of_assembler_keep_their_names_which_are_registers() -> None:
+    for decorator, kept in (("micropython.asm_rv32", True), ("micropython.native", False)):
+        source = f"@{decorator}\ndef _add(a0, a1):\n    add(a0, a0, a1)\n".encode()
+        assert set(short_names({"room/sums.py": source})) == ({"_add"} if kept else {"_add", "a0", "a1"})
+
+
 def test_private_members_and_parameters_are_shortened_and_nothing_that_others_call() -> None:
     names = short_names(ROOM)
     assert set(names) == {"self", "width", "angle", "door", "_bricks", "_count", "_open", "_swing", "_width"}
