@@ -151,8 +151,8 @@ class Board:
         self._say("rv32.began", ours=ours, heap=heap, base=base)
         line.line().pins["crypto"] = _Trigger(lambda: self._happened("crypto"))
 
-    async def _imported(self, allocated: int) -> None:
-        self._say("rv32.imported", allocated=allocated)
+    async def _imported(self, kept: int) -> None:
+        self._say("rv32.imported", kept=kept)
 
     async def _mark(self) -> None:
         self._marked = self._insn
@@ -168,7 +168,7 @@ class Board:
 
     async def _wait(self, milliseconds: int) -> tuple[int, list[tuple[Any, ...]]]:
         """Wait for an event or for bytes on the UART. Returns the milliseconds that have passed, and the events."""
-        began = time.monotonic()
+        began, passed = time.monotonic(), None
         if milliseconds and not self._events:
             watched = None if self._uart is None else self._uart.fileno()
             if watched is not None:
@@ -176,7 +176,7 @@ class Board:
             try:
                 await asyncio.wait_for(self._changed.wait(), milliseconds / 1000)
             except TimeoutError:
-                pass
+                passed = milliseconds
             finally:
                 if watched is not None:
                     self._loop.remove_reader(watched)
@@ -185,7 +185,9 @@ class Board:
                 await asyncio.sleep(0)
         self._changed.clear()
         events, self._events = self._events, []
-        return min(milliseconds, int((time.monotonic() - began) * 1000 + 0.999)), events
+        if passed is None:
+            passed = min(milliseconds, int((time.monotonic() - began) * 1000))
+        return passed, events
 
 
 class _Partition:

@@ -100,6 +100,7 @@ async def lock(machine: Machine, counts: Counts, say: Say) -> None:
             await door.boot()
             lines = {line.event: line.facts for line in door.lock.console[before:]}
             counts["import"], counts["boot"] = (int(lines[event]["insn"]) for event in ("rv32.imported", "lock.ready"))
+            counts["kept by the import"] = int(lines["rv32.imported"]["kept"])
 
 
 def _to_the_strike(tap: Tap, say: Say) -> int:
@@ -116,7 +117,7 @@ async def heap(machine: Machine, counts: Counts, say: Say) -> None:
     """Find the smallest heap, to 2 KB, with which a lock boots, talks to its edge agent and lets a new guest in."""
     with tempfile.TemporaryDirectory() as folder:
         async with build(Path(folder), 7, machine) as site:
-            fails, passes = 64 * KB, machine.bytes
+            fails, passes = 96 * KB, machine.bytes
             while passes - fails > _STEP:
                 size = (passes + fails) // 2 // KB * KB
                 good = await _fits(site, site.doors[0], size)

@@ -58,7 +58,7 @@ def run(pipes, mode, address, heap, base):
 
         hosted.leave(before)
         gc.collect()
-        hosted.call("board", "imported", (gc.mem_alloc() - ours,), {})
+        hosted.call("board", "imported", (gc.mem_alloc() - ours - base,), {})
         select.on_event("crypto", _beside)
         hosted.leave_for_firmware()
         main("/state", esp32_c6_devkitc_1)
