@@ -26,6 +26,7 @@ from firmware.lock import Lock
 from firmware.maintenance import Maintenance
 from firmware.mdoc_ble import MdocBle
 from firmware.mdoc_ble.server import service
+from firmware.mdoc_reader import response_buffer
 from firmware.memory import identity
 from firmware.memory.store import Store
 from firmware.nfc.hsu import POWER_UP_BAUDRATE, Hsu
@@ -135,7 +136,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     gc.collect()
     free = 0
     if _MICROPYTHON:
-        free = gc.mem_free()
+        free = gc.mem_free() + response_buffer.SIZE  # memory that is reserved for visits counts as free
     lock.visits.keep_room()
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [

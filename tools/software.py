@@ -367,9 +367,7 @@ def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, byte
             name = path.replace("/", "-")
             written, compiled = Path(folder, name), Path(folder, name + ".mpy")
             written.write_bytes(lean[path])
-            # The interpreter keeps the name of each source. So the name is short, and usually an existing name.
-            stem = PurePosixPath(path.removesuffix("/__init__.py")).stem
-            command = [*program, "-O3", f"-march={architecture}", "-s", stem, "-o", str(compiled), str(written)]
+            command = [*program, "-O3", f"-march={architecture}", "-s", path, "-o", str(compiled), str(written)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 said = (done.stderr or done.stdout).strip().splitlines()

@@ -9,7 +9,7 @@ import gc
 
 from firmware.hardware import ticks
 
-SIZES = 20480, 14336, 10240, 6144
+SIZES = 16384, 12288, 9216, 6144
 """Possible sizes of the block, in bytes. The largest size for which the heap has room is used. A request, its
 encryption and its APDUs take 11 KB together."""
 
