@@ -43,7 +43,7 @@ def dead_flash(here: Scene, patch: pytest.MonkeyPatch) -> None:
 
 
 def no_memory(here: Scene, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(here.doorway.primitives, "exhausted", {"open_gcm"})
+    patch.setattr(here.doorway.primitives, "exhausted", {"open_gcm", "open_gcm_in_place"})
 
 
 NO_GO = {
