@@ -135,7 +135,7 @@ def open_gcm(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
 
 
 def open_gcm_in_place(key: bytes, nonce: bytes, sealed: memoryview, aad: bytes) -> memoryview:
-    """Decrypt `sealed` where it is. Raises VerificationError `crypto.tag` if it is not authentic."""
+    """Decrypt `sealed` where it is. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
     plaintext = open_gcm(key, nonce, bytes(sealed), aad)
     sealed[: len(plaintext)] = plaintext
     return sealed[: len(plaintext)]

@@ -1,6 +1,7 @@
 """Cuts a message into the blocks of a hash function of the family of MD5, with the padding of FIPS 180-4, section 5.1.
 
-SHA-384, SHA-512 and SM3 use the same padding. They differ in the size of a block and of the message's length.
+SHA-384, SHA-512 and SM3 use the same padding. These hash functions differ in the size of a block, and in the size of
+the field for the message's length.
 """
 
 TYPE_CHECKING = False

@@ -1,8 +1,8 @@
 """The blocks of SHA-512 as in `sha512`, in viper code for MicroPython, which leaves no garbage.
 
-A word of 64 bits is two words of 32 bits, the upper one first. `mask` has 32 one bits. It cuts sums and shifts to 32
-bits on 64-bit machines, so the code is correct there too. Only a MicroPython with a native emitter can compile this
-module.
+A word of 64 bits is two words of 32 bits, the upper one first. `mask` has 32 one bits. On 64-bit machines, the mask
+cuts sums and shifts to 32 bits, so the code is correct there too. Only a MicroPython with a native emitter can compile
+this module.
 """
 # Viper's types (ptr8, uint, ...) are not Python names, so neither mypy nor ruff knows them.
 # mypy: ignore-errors

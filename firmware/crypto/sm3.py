@@ -20,7 +20,7 @@ _SCHEDULE = const(272)  # 68 words
 
 _INITIAL = pack("<8I", 0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D, 0xB0FB0E4E)
 _CONSTANTS = pack("<2I", 0x79CC4519, 0x9D8A7A87)
-"""The constants of the rounds from 0 and from 16 on. The second one, 0x7A879D8A, is rotated by 16 here."""
+"""The constants of rounds 0 to 15, and of all later rounds. The second constant, 0x7A879D8A, is rotated by 16 here."""
 
 
 def sm3(*data: bytes) -> bytes:

@@ -17,7 +17,8 @@ A `Reading` goes through these states:
     any         `close`                                                  over; a session still open is terminated
 
 Every failure raises a MooringError, at most TOTAL_MS after the first contact. After a read, only its result is kept.
-A response is received, decrypted and read in one buffer (`response_buffer`). The next `ask` and `close` wipe it.
+A response is received, decrypted and read in one buffer (`response_buffer`). The next call of `ask` or `close` wipes
+this buffer.
 """
 
 import asyncio

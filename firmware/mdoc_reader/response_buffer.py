@@ -1,4 +1,5 @@
-"""The memory for a phone's response. It is allocated at boot, so that a response needs no long free block in the heap.
+"""The memory for a phone's response. This memory is allocated at boot, so that a response does not need a long free
+block in the heap.
 
 A message arrives in pieces, is decrypted in place, and is read in place. Only one phone is read at a time. The states
 of the reserved bytes:
@@ -41,7 +42,7 @@ class ResponseBuffer:
         return self._length
 
     def extend(self, piece: "Buffer") -> None:
-        """Add `piece` to the message. May run in the radio's handler. Raises MemoryError."""
+        """Add `piece` to the message. The radio's handler may call this method. Raises MemoryError."""
         start = self._length
         end = start + len(piece)
         if end == start:
@@ -71,7 +72,7 @@ class ResponseBuffer:
         self._length = 0
 
     def release(self) -> None:
-        """Wipe the message that was taken. A message that is arriving stays."""
+        """Wipe the message that was taken. A message that is still arriving is kept."""
         if self._lent:
             self._wipe()
             self._lent = False

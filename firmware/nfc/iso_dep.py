@@ -121,7 +121,8 @@ class IsoDep:
         self.multiplier = 1
         """Number of frame waiting times that the card may take to answer the current block."""
         self.response = b""
-        """The complete response, after `push` has returned None. With a sink, only its last two bytes."""
+        """The complete response, after `push` has returned None. If there is a sink, this is only the last two bytes.
+        """
         self._piece = fsc - 3
         self._limit = limit
         self._most_silences = silences
