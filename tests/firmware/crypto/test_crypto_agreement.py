@@ -92,6 +92,11 @@ def test_digests_agree(name: str, data: bytes) -> None:
     assert crypto.digest(name, data) == crypto_cpython.digest(name, data)
 
 
+@given(st.sampled_from(["SHA-256", "SHA-384", "SHA-512", "SM3"]), st.lists(st.binary(max_size=200), max_size=5))
+def test_a_message_in_pieces_has_the_digest_of_the_whole_message(name: str, pieces: list[bytes]) -> None:
+    assert crypto.digest(name, *pieces) == crypto_cpython.digest(name, b"".join(pieces))
+
+
 def test_digests_agree_at_every_length_around_a_block() -> None:
     for length in list(range(100, 140)) + list(range(230, 260)):
         data = bytes(range(length % 256)) + bytes(length)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from firmware.crypto import ghash, multiples, points, secret_multiples
 from firmware.crypto.curve import CURVES, Curve
 from firmware.crypto.modular import inverse, inverses, random_below
+from protocol import crypto_cpython
 from tests.support.on_lock import run_on_lock
 
 P256 = CURVES["P-256"]
@@ -151,6 +152,39 @@ for length in list(range(40)) + [255, 256, 1000]:
 answer([same, ghash_viper.ghash(b"\\xff" * 16, b"\\xff" * 64).hex()])
 """
     assert run_on_lock(source) == [True, ghash.ghash(b"\xff" * 16, b"\xff" * 64).hex()]
+
+
+def test_hashes_and_ciphers_leave_no_garbage_for_each_block() -> None:
+    source = """
+import gc
+from firmware import crypto
+short, long = bytes(range(256)) * 2, bytes(range(256)) * 16
+key, nonce = bytes(32), bytes(12)
+sealed = [memoryview(bytearray(crypto.seal_gcm(key, nonce, text, b""))) for text in (short, long)]
+def hashed(name):
+    return lambda text: crypto.digest(name, text)
+acts = {name: [hashed(name), short, long] for name in ("SHA-384", "SHA-512", "SM3")}
+acts["GCM"] = [lambda view: crypto.open_gcm_in_place(key, nonce, view, b"")] + sealed
+found = {}
+for name, (act, less, more) in acts.items():
+    if name != "GCM":
+        act(less)  # loads the module
+    spent = []
+    for text in (less, more):
+        gc.collect()
+        gc.disable()
+        before = gc.mem_alloc()
+        result = act(text)
+        spent.append(gc.mem_alloc() - before)
+        gc.enable()
+    found[name] = spent + [bytes(result).hex()]
+answer(found)
+"""
+    found = run_on_lock(source)
+    long = bytes(range(256)) * 16
+    for name, (less, more, result) in found.items():
+        assert more - less <= (1024 if name == "GCM" else 0), "3,584 bytes more, and nothing for each block"
+        assert bytes.fromhex(result) == (long if name == "GCM" else crypto_cpython.digest(name, long))
 
 
 def test_code_and_tables_leave_the_heap_to_the_lock() -> None:
