@@ -29,7 +29,9 @@ function title(story) {
     const values = { name, held, all: story.promises.length };
     if (story.state === "building") return say("story.building", { name, step: pick(story.step) });
     if (story.state !== "over") return say(`story.${story.state}`, values);
-    return say(story.ok ? "story.held" : "story.broken", values);
+    if (story.ok) return say("story.held", values);
+    // An error, or the end of the command, may end a story although each promise so far was kept.
+    return say(held === story.promises.length ? "story.stopped" : "story.broken", values);
 }
 
 function drawPromises(state) {

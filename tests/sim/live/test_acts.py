@@ -30,6 +30,11 @@ def steps(told: dict[str, Any]) -> list[str]:
     return [moment["id"] for moment in told["moments"]]
 
 
+def agreed(told: dict[str, Any]) -> bool:
+    """Has the phone just said that it agrees?"""
+    return any(moment["text"]["en"].startswith("agrees, and") for moment in told["moments"][-1:])
+
+
 @contextmanager
 def hesitating(page: LivePage, heard: Listener, person: str, door: str = "door-1") -> Iterator[int]:
     """Let somebody tap who agrees on the phone only when the block ends. Yields the number of the act."""
@@ -42,9 +47,7 @@ def hesitating(page: LivePage, heard: Listener, person: str, door: str = "door-1
 
     status, told = page.post({"action": "tap", "door": door, "person": person})
     assert status == 202
-    heard.until(
-        "tap", lambda data: any(moment["text"]["en"].startswith("agrees, and") for moment in data["moments"][-1:])
-    )
+    heard.until("tap", lambda data: data["outcome"] is None and agreed(data))
     try:
         yield told["act"]
     finally:

@@ -94,7 +94,8 @@ def test_the_token_is_long_and_not_in_what_anybody_may_read(page: LivePage) -> N
 def test_no_data_of_a_guest_beyond_the_name_is_in_the_stream(page: LivePage) -> None:
     listener = page.listen()
     page.act(listener, "tap", door="door-1", person="guest-1")
-    listener.until("tap", lambda data: data["over"])
+    if not any(said.kind == "tap" and said.data["over"] for said in listener.heard):  # the receipt may be quick
+        listener.until("tap", lambda data: data["over"])
     listener.close()
     told = json.dumps([said.data for said in listener.heard], ensure_ascii=False)
     people = [guest.visitor.person for guest in page.stage.guests]

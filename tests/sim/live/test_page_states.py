@@ -45,8 +45,9 @@ def test_while_a_site_is_built_the_page_says_what_is_built_and_for_how_long(feed
     page.click('[data-language="zh"]')
     assert page.locator("#promises-title").inner_text() == "“first-checkin”：正在搭建现场（启动门锁）"
     assert page.locator("#story-clock").inner_text().endswith(" 秒")
-    feed.send(*scene.story("over", ok=True))
+    feed.send(*scene.story("over", ok=False))
     page.wait_for_selector("#story-clock:empty", state="attached")
+    assert page.locator("#promises-title").inner_text().startswith("“first-checkin”：没有演示到底。")
 
 
 def test_while_a_story_plays_every_button_waits_and_says_so(feed: Feed, open_window: Opener) -> None:
