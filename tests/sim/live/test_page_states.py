@@ -33,7 +33,9 @@ def buttons(page: "Page") -> dict[str, str]:
     return found
 
 
-def test_while_a_site_is_built_the_page_says_what_is_built_and_for_how_long(feed: Feed, open_window: Opener) -> None:
+def test_a_story_says_what_it_builds_and_for_how_long_and_every_button_waits_for_it(
+    feed: Feed, open_window: Opener
+) -> None:
     booting = scene.both("booting the lock", "启动门锁")
     page = shown(open_window, feed, scene.story("building", booting, since=int(time.time() * 1000) - 7000))
     page.wait_for_selector("#story-clock .seconds")
@@ -45,17 +47,14 @@ def test_while_a_site_is_built_the_page_says_what_is_built_and_for_how_long(feed
     page.click('[data-language="zh"]')
     assert page.locator("#promises-title").inner_text() == "“first-checkin”：正在搭建现场（启动门锁）"
     assert page.locator("#story-clock").inner_text().endswith(" 秒")
-    feed.send(*scene.story("over", ok=False))
-    page.wait_for_selector("#story-clock:empty", state="attached")
-    assert page.locator("#promises-title").inner_text().startswith("“first-checkin”：没有演示到底。")
-
-
-def test_while_a_story_plays_every_button_waits_and_says_so(feed: Feed, open_window: Opener) -> None:
-    page = shown(open_window, feed, scene.story("playing"))
-    page.wait_for_selector('#tour[aria-disabled="true"]')
+    feed.send(*scene.story("playing"))
+    page.click('[data-language="en"]')
     assert set(buttons(page).values()) == {"A story plays. Wait until it is over."}
     assert len(buttons(page)) == page.locator("#acts .buttons button").count() + 3  # tap, tear away, story
     assert page.locator("#story-tells").inner_text() == "A story plays. Wait until it is over."
+    feed.send(*scene.story("over", ok=False))
+    page.wait_for_selector("#story-clock:empty", state="attached")
+    assert page.locator("#promises-title").inner_text().startswith("first-checkin: stopped before its end.")
 
 
 def test_during_a_tap_power_network_and_phone_can_be_taken_and_nothing_else_begins(
@@ -114,12 +113,22 @@ def test_a_page_whose_command_was_started_again_says_so_and_takes_the_new_addres
     assert feed.acts == [{"action": "stranger", "door": "door-1"}]
 
 
-def test_who_tapped_is_named_by_what_the_person_is_there_for(feed: Feed, open_window: Opener) -> None:
+def explained(page: "Page", *states: str) -> None:
+    """Check that the page shows these states of records, and explains each of them."""
+    words = page.locator(".explains").inner_text().lower()
+    assert [state for state in states if state not in words] == []
+    assert [state for state in states if not page.locator(f".state:has-text('{state}')").count()] == []
+
+
+def test_who_tapped_and_the_states_of_a_record_are_explained_in_both_languages(feed: Feed, open_window: Opener) -> None:
     kind, data = scene.refused()
-    page = shown(open_window, feed, (kind, {**data, "person": "p4"}))
+    records = scene.stores(journal=3, receipted=1, outbox=1)
+    page = shown(open_window, feed, (kind, {**data, "person": "p4"}), records)
     page.wait_for_selector('#taps [data-tap="2"]')
     assert page.locator('#taps [data-tap="2"]').inner_text().strip().startswith("2 Astrid Sandell (stranger)")
+    explained(page, "waits for the receipt", "receipt signed", "receipted")
     page.click('[data-language="zh"]')
+    explained(page, "等回执", "已签回执", "有回执")
     caption = "第 2 次，Astrid Sandell（陌生人）：未开门：这里没有这份证件的预订（grant.none）"
     assert page.locator("#moments caption").inner_text() == caption
     assert page.locator('#doors [role="tab"]').first.inner_text().startswith("1 号门")
@@ -141,12 +150,3 @@ def test_only_the_newest_taps_and_the_chosen_one_can_be_chosen(feed: Feed, open_
     page.wait_for_selector('#taps [data-tap="39"]')
     assert [one.get_attribute("data-tap") for one in chips.all()] == ["4", "34", "35", "36", "37", "38", "39"]
     assert page.locator("#moments caption").inner_text().startswith("Tap 4, ")
-
-
-def test_the_states_of_a_record_are_explained_beside_it(feed: Feed, open_window: Opener) -> None:
-    page = shown(open_window, feed, scene.stores(journal=3, receipted=1, outbox=1))
-    for language, states in (("en", ["waits for the receipt", "receipt signed", "receipted"]), ("zh", ["等回执"])):
-        page.click(f'[data-language="{language}"]')
-        explained = page.locator(".explains").inner_text().lower()
-        for state in states:
-            assert page.locator(f".state:has-text('{state}')").count() > 0 and state in explained
