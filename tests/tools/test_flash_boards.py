@@ -15,7 +15,12 @@ BOARDS = ("__init__", "large", "compact")
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout with two boards and almost no other files."""
-    for file in ("firmware/__init__", "protocol/__init__", *(f"firmware/boards/{one}" for one in BOARDS)):
+    for file in (
+        "firmware/__init__",
+        "firmware/main",
+        "protocol/__init__",
+        *(f"firmware/boards/{one}" for one in BOARDS),
+    ):
         (tmp_path / "checkout" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "checkout" / f"{file}.py").touch()
     return tmp_path / "checkout"
@@ -41,6 +46,7 @@ def test_a_stage_starts_the_lock_on_the_board_that_was_named(checkout: Path, tmp
         text = (tmp_path / "one" / file).read_text()
         assert "from firmware.boards import compact\n" in text and software.REFERENCE_BOARD not in text
     assert 'main("/state", compact)' in (tmp_path / "one" / "boot.py").read_text()
+    assert [file.name for file in sorted((tmp_path / "one/firmware/boards").iterdir())] == ["__init__.py", "compact.py"]
 
 
 def test_the_command_takes_a_board_and_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
