@@ -39,8 +39,9 @@ _SEED = 7
 def show(progress: Progress, runtime: str = "micropython", picture: Path | None = None) -> int:
     """Tell the story on `progress`. Returns 0 if every promise held, else 1.
 
-    If `picture` is given and every promise held, an SVG is written there. The picture shows the story up to the three
-    views of the record. Raises ConfigError if something that the demo needs is missing.
+    If `picture` is given and every promise held, an SVG is written there. The picture shows the story until the record
+    is shown in three views. What follows in the story is not in the picture. Raises ConfigError if something that the
+    demo needs is missing.
     """
     held, drawn = asyncio.run(_tell(progress, runtime))
     if picture is not None and held:

@@ -57,7 +57,7 @@ class Search:
     def files(self, folder: Path, without: str, read: Callable[[Path], bytes]) -> list[str]:
         """Files below `folder` whose name or content has a hit. Files below the folder `without` are left out.
 
-        `read` returns what is to be searched of a file.
+        `read` takes a path and returns the bytes that are searched.
         """
         found = []
         for path in sorted(folder.rglob("*")):

@@ -57,7 +57,7 @@ def reason(code: str) -> Phrase:
 
 _VALUES: Mapping[str, Mapping[str, Phrase]] = {
     "sex": {
-        # The first four are codes of ISO/IEC 5218, as mdocs have them.
+        # The first four values are codes of ISO/IEC 5218, which mdocs contain.
         "0": phrase("not known"),
         "1": phrase("male"),
         "2": phrase("female"),
@@ -127,5 +127,7 @@ _VALUES: Mapping[str, Mapping[str, Phrase]] = {
 
 
 def meaning(name: str, value: str) -> Phrase | None:
-    """Return what `value` means in the element or field `name`. None if it needs no words, as a name or a number."""
+    """Return what `value` means in the element or field `name`. Returns None for a value that explains itself, such as
+    a name or a number.
+    """
     return _VALUES.get(name, {}).get(value)

@@ -37,7 +37,7 @@ class PatientLoop(asyncio.SelectorEventLoop):
         super().__init__(self._clock)
 
     def time(self) -> float:
-        """Return the clock in seconds. The clock begins at `time.monotonic()`. From then on it is behind
+        """Return the clock in seconds. The clock begins at `time.monotonic()`. From then on the clock is behind
         `time.monotonic()`.
         """
         return self._began + self._clock.waited

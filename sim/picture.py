@@ -15,7 +15,7 @@ _RUN = re.compile(r"[⺀-￯]+|[^⺀-￯]+")
 
 
 def drawn(recorded: Console, title: str) -> str:
-    """Return an SVG with a `title` that shows what `recorded` has printed."""
+    """Return an SVG that shows what `recorded` has printed, and give the SVG this `title`."""
     svg = recorded.export_svg(title=title, clear=False)
     # The address of the font is removed. A viewer without this font shows another font of fixed width.
     svg = re.sub(r",\s*url\([^;]*", "", svg)

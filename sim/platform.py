@@ -40,7 +40,7 @@ class Guest:
     phone: str = ""
 
     def identity(self) -> bytes | None:
-        """Return the most exact identity that the data allows (`protocol.naming`), or None if the data name nobody.
+        """Return the most exact identity that the data allows (`protocol.naming`), or None if the data names nobody.
 
         A resident's number contains the birth date. Raises ValueError for a resident's number on a document of another
         type or country, and for any other number without a birth date or a name.
@@ -181,7 +181,7 @@ class Platform:
 
 
 def _ties(booking: Booking, named: list[int]) -> list[tuple[int, str]]:
-    """Return the ties of the guests at the places `named`, with new numbers for the adults.
+    """Return the ties of the guests whose places are in `named`, with new numbers for the adults.
 
     The numbers change because a grant counts only named guests, while a booking counts all guests. The number of an
     adult who is not in the booking is left as it is, and the lock refuses the grant.

@@ -94,10 +94,11 @@ class BoardBus:
         self._bell.ring()
 
     async def wait_for(self, pin: PinName, value: int, *, since: int | None = None) -> BoardEvent:
-        """Return the first report in `history[since:]` that output `pin` is at `value`. Wait for this report if needed.
+        """Find the first report in `history[since:]` that gives `value` for the output `pin`, and return this report.
+        Wait for this report if needed.
 
         Without `since`, return the last report of the output if the output is at `value` now. Otherwise wait for the
-        next report that the output is at `value`. Raises TimeoutError after HANG_SECONDS.
+        next report that gives `value` for the output. Raises TimeoutError after HANG_SECONDS.
         """
         start = len(self.history) if since is None else since
 

@@ -1,7 +1,7 @@
 """The size of the simulator's heap that stands for the heap of the chip.
 
-On the chip, the modules are frozen in the image, so their code takes no heap. What they make when they are imported
-does: functions, classes, tables. In the simulator, code is on the heap too, and objects are larger, because a word has
+On the chip, the modules are frozen in the image, so their code takes no heap. But their import makes functions, classes
+and tables, and these take heap. In the simulator, code is on the heap too, and objects are larger, because a word has
 64 bits there. So the simulator's heap has three parts:
 
     RATIO * heap of the chip                    all objects, native code and buffers of the lock
@@ -12,7 +12,8 @@ docs/performance.md shows this sum with today's numbers. tests/sim/test_chip_hea
 """
 
 AIM = 140 * 1024
-"""The most heap, in bytes, that a lock may need on the chip. The aim includes the tasks for BLE and the edge link."""
+"""The most heap, in bytes, that a lock may need on the chip. This maximum includes the tasks for BLE and the edge link.
+"""
 
 RATIO = 1.57
 """How many bytes of the simulator's heap stand for a byte of the chip's. Measured on the same objects on both."""
@@ -31,5 +32,7 @@ def standing_for(chip: int, imported: int, stand_ins: int) -> int:
 
 
 def on_the_chip(heap: int, imported: int, stand_ins: int) -> int:
-    """Return the bytes of the chip's heap for which `heap` bytes of the simulator's stand: the reverse."""
+    """Do the reverse of `standing_for`: return the bytes of the chip's heap that `heap` bytes of the simulator's heap
+    stand for.
+    """
     return round((heap - stand_ins - imported) / RATIO + FROZEN_IMPORT)

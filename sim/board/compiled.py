@@ -1,8 +1,8 @@
 """Compiles the lock's software for the interpreter here, with the same tools as for a chip.
 
-A chip gets compiled modules in which the errors have codes but no sentences. The lock here gets the same. The stand-ins
-are compiled too, because the modules that they replace are not Python on the chip. Compiled modules leave no names of
-local variables on the heap. The compiler does not run on the lock, so it leaves no gaps in the heap either.
+A chip gets compiled modules in which the errors have codes but no sentences. The lock here gets such modules too. The
+stand-ins are compiled too, because the modules that they replace are not Python on the chip. Compiled modules leave no
+names of local variables on the heap. The compiler does not run on the lock, so it leaves no gaps in the heap either.
 """
 
 import fcntl

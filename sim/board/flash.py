@@ -10,7 +10,7 @@ from protocol.errors import ConfigError
 from sim.board import layout
 
 _BLANK = bytes([layout.ERASED]) * 64
-"""Part of an erased sector. Shorter runs of such bytes may have been written."""
+"""Part of an erased sector. A shorter run of erased bytes may be something that was written."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def create(path: Path) -> Path:
 
 
 def content(path: Path) -> bytes:
-    """Return the content of a file, and of a flash image only what was written. To search blank flash takes long."""
+    """Return the content of a file. If the file is a flash image, return only what was written, because a search of
+    blank flash takes long.
+    """
     held = path.read_bytes()
     return held.replace(_BLANK, b"") if len(held) == layout.IMAGE_SIZE else held
 

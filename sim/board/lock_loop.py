@@ -139,7 +139,7 @@ class LockLoop:
             self.call_soon(callback, *arguments)
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        """Call `callback` whenever there is something to read from the line `fd`, or something left to read."""
+        """Call `callback` whenever there is something to read from the line `fd`, and again while something is left."""
         number = fd if isinstance(fd, int) else fd.fileno()
         self._readers[number] = callback, args
         if self._readable[number]():

@@ -36,11 +36,11 @@ class MemoryFlash(NorFlash):
         self.dead = False
 
     def load(self, at: int, buffer: bytearray) -> None:
-        """Fill `buffer` with the bytes from address `at` on."""
+        """Read into `buffer` the bytes that begin at the address `at`."""
         buffer[:] = self.content[at : at + len(buffer)]
 
     def store(self, at: int, data: bytes) -> None:
-        """Replace the bytes from address `at` on by `data`."""
+        """Write `data` over the bytes that begin at the address `at`."""
         self.content[at : at + len(data)] = data
 
     def done(self, at: int, data: "bytes | None") -> None:

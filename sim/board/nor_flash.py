@@ -29,10 +29,10 @@ class NorFlash:
         self.torn = False
 
     def load(self, at: int, buffer: bytearray) -> None:
-        """Fill `buffer` with the bytes from address `at` on."""
+        """Read into `buffer` the bytes that begin at the address `at`."""
 
     def store(self, at: int, data: bytes) -> None:
-        """Replace the bytes from address `at` on by `data`."""
+        """Write `data` over the bytes that begin at the address `at`."""
 
     def lose_power(self) -> None:
         """Stop, so that no operation follows the power cut."""

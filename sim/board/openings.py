@@ -1,10 +1,10 @@
 """Finds out what was in flash when the strike opened, from the board's own reports of its flash and its pins.
 
-The lock's console is not used. The board's stand-ins number all changes of flash and pins in one sequence
-(`sim.board.line`), and the host copies the journal's partition at the beginning of each boot. The copy and the changes
-show the content of flash at any moment. This content is then read as the firmware would read it after a power cut. An
-opening is in order if a record of an opening became durable after the boot and after the previous opening. A record
-counts for one opening only.
+The lock's console is not used. The board's stand-ins give a number to each change of flash and pins, in one sequence
+(`sim.board.line`). The host copies the journal's partition at the beginning of each boot. Together, the copy and the
+changes show the content of flash at any moment. This content is then read as the firmware would read it after a power
+cut. An opening is in order if a record of an opening became durable after the boot and after the previous opening. A
+record counts for one opening only.
 """
 
 import zlib

@@ -32,8 +32,8 @@ class _Action:
     """One action. `fields` has the name and the type of each field except `action`, `do` does the action, and `text`
     describes it.
 
-    `takes` names what the action takes for itself until it is over, at its door or at the whole site. `needs` names
-    what else must be free when it begins.
+    `takes` names the thing that the action occupies, at its door or at the whole site. Until the action is over, no
+    other act can take this thing. `needs` names what else must be free when it begins.
 
     Some actions have two directions, and a field that is true or false. `off` describes the action if this field is
     false.
@@ -93,7 +93,7 @@ class Acts:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _check(self, fields: Fields) -> None:
-        """Check that there are the door, the person and the story that `fields` name."""
+        """Check that the door, the person and the story in `fields` exist."""
         if "door" in fields and fields["door"] not in [door.name for door in self._stage.site.doors]:
             raise RequestRefusedError(400, "live.door", "there is no such door at this site. Name one of its doors")
         if "person" in fields and fields["person"] not in [guest.id for guest in self._stage.guests]:

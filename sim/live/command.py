@@ -55,7 +55,7 @@ def bound(port: int) -> socket.socket:
 
 @asynccontextmanager
 async def serving(shown: Stage, listening: socket.socket) -> AsyncIterator[tuple[str, Acts]]:
-    """Serve the page of `shown`. Yields its address, which contains the token, and the acts."""
+    """Serve the page of `shown`. Yields the page's address, which contains the token, and the acts."""
     port = int(listening.getsockname()[1])
     token = secrets.token_urlsafe(24)
     acts = Acts(shown)
@@ -77,7 +77,7 @@ async def serve(settings: Settings, listening: socket.socket, ready: Callable[[s
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    # From here on, Ctrl-C ends the command in order. Before, it may come while the event loop is being made.
+    # From here on, Ctrl-C ends the command cleanly. An earlier Ctrl-C may come while the event loop is being made.
     print(phrase("building the site").said(settings.language) + " …", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="mooring-live-") as folder:
         building = asyncio.create_task(_play(settings, Path(folder), listening, ready))

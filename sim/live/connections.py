@@ -1,8 +1,8 @@
 """The HTTP server of the live page, and what becomes of connections that say nothing.
 
-A page needs few connections. Whoever opens many and is silent must not keep the page's visitors out. A connection that
-asks for nothing is closed after a while. If too many are open, the one that has been idle for the longest time is
-closed at once.
+A page needs few connections. A client that opens many connections and says nothing must not keep the page's visitors
+out. A connection that asks for nothing is closed after a while. If too many are open, the one that has been idle for
+the longest time is closed at once.
 """
 
 import asyncio
@@ -19,7 +19,9 @@ from sim.live.guard import HEADERS, refused
 from sim.live.refusal import RequestRefusedError
 
 CONNECTIONS = 64
-"""Maximum number of connections at a time. The browsers that listen to the events take CLIENTS of them."""
+"""Maximum number of connections at a time. At most CLIENTS of these connections belong to browsers that listen to the
+events.
+"""
 REQUEST_SECONDS = 5.0
 """Longest time from the beginning of a connection, or of a request, to the end of the request."""
 
@@ -53,8 +55,8 @@ class Server(uvicorn.Server):
 
 
 class Connection(H11Protocol):
-    """One connection of a client. uvicorn's own connection waits for the first request without limit, and its answer to
-    what is not HTTP lacks our headers.
+    """One connection of a client. The class that uvicorn brings waits for the first request without limit. If a client
+    sends something else than HTTP, the answer of that class lacks our headers.
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:
@@ -64,7 +66,9 @@ class Connection(H11Protocol):
         self._limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Serve a new connection. If it is one too many, close the one that has been idle for the longest time."""
+        """Serve a new connection. If there are then too many connections, close the one that has been idle for the
+        longest time.
+        """
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         self._watch()
@@ -99,11 +103,13 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def _latest(self) -> RequestResponseCycle | None:
-        """Return the latest request with its answer. uvicorn declares that there always is one."""
+        """Return the latest request with its answer, or None before the first request. uvicorn's types leave out this
+        None.
+        """
         return self.cycle
 
     def _idle(self) -> bool:
-        """Has the client not asked for anything, or not taken an answer that is over?"""
+        """Is no request being answered? True until a request has arrived completely, and again after its answer."""
         latest = self._latest()
         return latest is None or latest.response_complete or latest.more_body or self.transport.is_closing()
 

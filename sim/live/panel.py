@@ -26,8 +26,8 @@ class Face:
     """What can be perceived at one moment.
 
     `lamp` has the levels of red, green and blue. `tone` is in Hz, 0 for silence. `strike` is true if the strike is
-    open, and `contact` is true if the door is open. `pattern` is the name of the signal that the beats so far show, or
-    None without power. `tag` is true while something other than a phone lies on the reader.
+    open, and `contact` is true if the door is open. `pattern` names the signal that fits the beats so far. It is None
+    without power. `tag` is true while something other than a phone lies on the reader.
     """
 
     power: bool = False

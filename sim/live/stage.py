@@ -25,7 +25,7 @@ _SEED = 7
 
 
 def now_ms() -> int:
-    """Return the time of this machine in milliseconds since 1970. The browser is on this machine and has the same."""
+    """Return this machine's time in milliseconds since 1970. The browser runs on this machine and has the same time."""
     return int(time.time() * 1000)
 
 
@@ -72,7 +72,7 @@ class Stage:
         promises: list[Promise] = []
 
         def step(what: Phrase) -> None:
-            if self._story is not None and self._story["state"] == "building":  # the others are taps and promises
+            if self._story is not None and self._story["state"] == "building":  # else: taps, promises
                 self._tell_story(name, "building", promises, step=what)
 
         @contextmanager
@@ -100,7 +100,7 @@ class Stage:
             self._tell_story(name, "over", promises, ok=bool(ok))
 
     def tell_act(self, told: dict[str, Any]) -> None:
-        """Publish that an act began or ended. A page that comes in between is told that the act is going on."""
+        """Publish that an act began or ended. A page that connects meanwhile is told that the act is going on."""
         if told["state"] == "began":
             self._acts[told["act"]] = told
         else:
@@ -125,7 +125,8 @@ class Stage:
         self, name: str, state: str, promises: list[Promise], step: Phrase | None = None, ok: bool | None = None
     ) -> None:
         before = self._story
-        # The seconds of a state count from its beginning, those of the building from the beginning of each step.
+        # The seconds count from the beginning of the state. While the site is being built, they count from the
+        # beginning of each step.
         goes_on = before is not None and before["state"] == state and step is None
         self._story = {
             "name": name,

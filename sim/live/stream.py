@@ -51,7 +51,7 @@ class Stream:
         self._attend = attend
         self._clients: set[Client] = set()
         self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
-        # Numbers begin with the time, so that no browser mistakes the messages of another run for ours.
+        # The first number is the time, so that no browser takes the messages of another run for ours.
         self._last = int(time.time() * 1000)
 
     @property
@@ -103,8 +103,8 @@ class Stream:
 
 
 def number(text: str) -> int | None:
-    """Return the number that the digits of `text` state. Returns None for any other text, and for more than 20 digits:
-    nothing here has such a number, and Python refuses to read very long ones.
+    """Return the number that is written in the digits of `text`. Returns None for any other text, and for more than 20
+    digits: nothing here has such a number, and Python refuses to read very long ones.
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
 

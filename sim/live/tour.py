@@ -48,8 +48,8 @@ async def _tour(script: Script) -> None:
 
 
 async def _answered(door: Door, begun: int) -> None:
-    """Wait until the door has shown the whole answer to a refused tap. At its end, the tone is over and the light stays
-    out.
+    """Wait until the door has shown the whole answer to a refused tap. At the end of this answer, the tone is over and
+    the light stays out.
     """
     history = door.bus.history
     await door.until("the answer", lambda: bool(signals(history[begun:])) and paused(history))

@@ -1,5 +1,5 @@
-"""Tells what happens at a site, as messages for the page. It looks each time the site's bell rings, but only while a
-browser is connected.
+"""Tells what happens at a site, as messages for the page. The site is checked each time its bell rings, but only while
+a browser is connected.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from sim.tap import Tap
 from sim.timeline import Moment
 
 TAPS = 20
-"""Of the taps at each door, this many are kept, and told to a new browser."""
+"""Number of taps at each door that are kept and told to a new browser."""
 
 
 class _DoorWatch:

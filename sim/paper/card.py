@@ -39,7 +39,7 @@ _STEPS = (
 
 @dataclass(frozen=True)
 class Card:
-    """What is on the card. `code` is the text of the QR code. `listing`, `door` and `place` are what this text says.
+    """What is on the card. `code` is the text of the QR code. `listing`, `door` and `place` are the parts of this text.
     `phone` is the number to call for help.
     """
 

@@ -18,7 +18,7 @@ _OTHER = "Give --font another file: an OpenType font with Latin and Chinese lett
 _KINDS = (b"OTTO", b"\0\1\0\0", b"true", b"ttcf")
 """First bytes of an OpenType font and of a collection (OpenType 1.9, "Organization of an OpenType font")."""
 _MOST_BYTES = 256 << 20
-"""Maximum size of a font. The largest collection of Noto CJK has half of it."""
+"""Maximum size of a font. The largest collection of Noto CJK has half of this size."""
 
 
 def installed() -> Path:

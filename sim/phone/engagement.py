@@ -56,7 +56,7 @@ def load_cose_key(key: dict[int, object]) -> ec.EllipticCurvePublicKey:
 def device_engagement(public: ec.EllipticCurvePublicKey, version: Version = "1.0") -> bytes:
     """Return a DeviceEngagement for NFC. The carriers are in the handover message, not here.
 
-    Version 1.1 has two more elements, OriginInfos and Capabilities. Its version and security come after these elements.
+    Version 1.1 has two more elements, OriginInfos and Capabilities, and they come before the version and the security.
     """
     said: dict[int, Any] = {0: version, 1: [1, cbor2.CBORTag(24, cbor2.dumps(cose_key(public)))]}
     if version == "1.1":

@@ -37,7 +37,8 @@ class Edges:
         self._clock = clock
 
     def admit(self, edge: str, locks: list[bytes] | None = None) -> None:
-        """Let `edge` serve `locks`, a list of lock ids, or None for all registered locks.
+        """Let `edge` serve the locks whose ids are in `locks`. If `locks` is None, `edge` may serve all registered
+        locks.
 
         The next key that asks for a pass under this name is bound to the name. Raises ConfigError `edge.name` for a bad
         name, and ConfigError `edge.locks` for a bad lock id, an empty list or more than MOST_LOCKS locks.

@@ -38,7 +38,7 @@ class Keys:
 
     @staticmethod
     def load_or_generate(folder: Path) -> "Keys":
-        """Return the keys in `folder`. The first call makes the keys and writes them there (mode 0600).
+        """Return the keys in `folder`. The first call makes the keys and writes them into `folder` (mode 0600).
 
         Raises ConfigError `province.keys` if the file does not have two keys, or if the file is gone from a province
         that was in use. New keys would not help such a province, because every lock has pinned the old signing key, and

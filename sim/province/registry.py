@@ -169,7 +169,7 @@ class Registry:
         return answers
 
     def tally(self, name: str, by: int = 1) -> None:
-        """Add `by` to a tally that `show` lists."""
+        """Add the number `by` to the tally `name`. The command `show` lists all tallies."""
         with self.store.transaction():
             self.store.count_up(name, by)
         self._notify()
@@ -276,7 +276,8 @@ class Registry:
         return body, judged
 
     def _receipts(self, lock_id: bytes, counters: set[int]) -> list[bytes]:
-        """Return one receipt for each break of the lock's chain among `counters`, and then the lock's latest receipt.
+        """Return one receipt for each break of the lock's chain that lies among `counters`. The last item is the lock's
+        latest receipt.
 
         An edge may have records from before and after a break. The head after the break does not prove that the
         records before the break were committed. With this head alone, the edge would keep those records for ever. So
@@ -291,7 +292,7 @@ class Registry:
         return [self._receipt(lock_id, through) for through in sorted(wanted)]
 
     def _receipt(self, lock_id: bytes, through: int) -> bytes:
-        """Return the receipt through the counter `through`. The first call signs the receipt and keeps it."""
+        """Return the receipt that covers the counters up to `through`. It is signed at the first call and then kept."""
         held = self.store.receipt(lock_id, through)
         if held is not None:
             return held[1]

@@ -207,7 +207,9 @@ class Store:
         return (rows[0][0], rows[0][1]) if rows else None
 
     def put_edge(self, name: str, public: bytes | None, locks: list[bytes] | None) -> None:
-        """Admit an edge. Until the edge asks for a pass, `public` is None. `locks` are lock ids, or None for all."""
+        """Admit an edge. Until the edge asks for a pass, `public` is None. `locks` has lock ids. None stands for all
+        locks.
+        """
         listed = None if locks is None else b"".join(locks)
         self._write("INSERT OR REPLACE INTO edges VALUES (?,?,?)", name, public, listed)
 
@@ -389,7 +391,9 @@ class Store:
         self._write("INSERT INTO receipts VALUES (?,?,?,?,?)", lock_id, through, head, time, statement)
 
     def receipt(self, lock_id: bytes, through: int | None = None) -> tuple[int, bytes] | None:
-        """Return (through, statement) of the lock's latest receipt, or of its receipt through that counter, or None."""
+        """Return (through, statement) of the lock's receipt with this `through`, or of its latest receipt if `through`
+        is None. Returns None if there is no such receipt.
+        """
         rows = self._rows(
             "SELECT through, statement FROM receipts WHERE lock_id=? AND (? IS NULL OR through=?) "
             "ORDER BY through DESC LIMIT 1",

@@ -96,7 +96,7 @@ _NOTICE_SECONDS = 0.05
 """Seconds until one end notices that the other end is gone. A real link takes longer, but no test needs that time."""
 
 PART_OPCODES = {0x1B: "notification", 0x52: "write"}
-"""ATT PDUs that carry parts of messages, both of the lock's link and of mdoc sessions."""
+"""Opcodes of the ATT PDUs that carry parts of messages. The lock's link and mdoc sessions use the same PDUs."""
 
 
 @dataclass
@@ -209,7 +209,7 @@ class Air(LocalLink):
             self._notice_later(sender_controller, packet.advertiser_address)
 
     def _notice_later(self, controller: Controller, peer_address: hci.Address) -> None:
-        """End the connection to `peer_address` soon, unless by then the peer has a connection to `controller`."""
+        """Soon end the connection of `controller` to `peer_address`, unless the peer knows of it by then."""
         connection = controller.le_connections.get(peer_address)
 
         def notice() -> None:

@@ -196,7 +196,7 @@ class AirClient(BaseBleakClient):
 
     @property
     def name(self) -> str:
-        """The address of the device, because its name is not read."""
+        """The device's address, which stands in for its name: the name is not read."""
         return self.address
 
     @property
@@ -348,9 +348,8 @@ class AirClient(BaseBleakClient):
 
 
 async def _attempt(adapter: Adapter, address: str) -> Connection:
-    """Connect to `address`. This is never cancelled, because the adapter would go on connecting.
-
-    The next attempt to connect would then get this connection.
+    """Connect to `address`. This attempt is never cancelled. After a cancellation, the adapter would go on connecting,
+    and the next attempt would get the connection of this one.
     """
     async with adapter.connecting:
         return await adapter.device.connect_le(Address(address), timeout=CONNECT_SECONDS)

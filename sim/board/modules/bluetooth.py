@@ -129,7 +129,7 @@ class BLE:
         self._sizes = {}
         self._append = set()
         self._connections = {}
-        self._handles = {}  # maps the host's handle to the lock's handle, after the events handled so far
+        self._handles = {}  # by the host's handle: the lock's handle, as far as events have been handled
         self._server_roles = set()
         self._advertising = self._scanning = self._connecting = False
         self._mtu = 256
@@ -252,7 +252,7 @@ class BLE:
             return (a, b, UUID(payload))
         if event in (_IRQ_GATTC_READ_RESULT, _IRQ_GATTC_NOTIFY, _IRQ_GATTC_INDICATE):
             return (a, b, view)
-        # All other events say that a procedure has ended, with or without the handle of a value.
+        # All other events say that a procedure has ended. Some of these events have the handle of a value.
         return (a, b, payload[0]) if payload else (a, b)
 
     def _send_on(self, kind, conn_handle, b, payload=b""):

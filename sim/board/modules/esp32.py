@@ -6,8 +6,8 @@ operation is half done. After a cut, nothing else of this process runs. MOORING_
 partition smaller.
 
 Each finished operation on the journal's partition is reported to the board bus. These reports and those of the pins are
-numbered in one sequence. The host copies the partition when the board connects. The copy and the reports show the
-content of flash at any moment.
+numbered in one sequence. The host copies the partition when the board connects. Together, the copy and the reports show
+the content of flash at any moment.
 """
 
 import os

@@ -331,7 +331,9 @@ class UART(io.IOBase if _MICROPYTHON else object):
 
 
 class WDT:
-    """As `machine.WDT`. A feed that is late ends the process. The host's bus notices if no more feeds come."""
+    """As `machine.WDT`. If the watchdog is fed too late, the process ends. The host's bus notices if no more feeds
+    come.
+    """
 
     def __init__(self, id=0, timeout=5000):
         self._timeout = timeout
