@@ -28,7 +28,8 @@ micropython=$(cd "$1" && pwd)
 have=$(git -C "$micropython" describe --tags --exact-match 2>/dev/null || echo unknown)
 [ "$have" = "$MICROPYTHON" ] || stop micropython "$1 has $have. Check out $MICROPYTHON"
 command -v idf.py >/dev/null || stop idf "ESP-IDF is not active. Run . export.sh in its folder"
-have=$(idf.py --version | sed 's/.* //')
+# In a container, file modes may differ from those in git. Then the version ends with -dirty.
+have=$(idf.py --version | sed 's/.* //; s/-dirty$//')
 [ "$have" = "$ESP_IDF" ] || stop idf "the active ESP-IDF is $have. Activate $ESP_IDF"
 
 # The date in the image is that of our commit. Without it, each build would have another date.
