@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sim.board.interpreter import ROOT
 
 UNITS = {".": (2, 3), "-": (6, 3), "_": (0, 5)}
-"""For each mark of a rhythm, the number of units for which light or tone is on, and then off."""
+"""For each mark of a rhythm, how many units the light or the tone is on, and how many units it is off after that."""
 
 
 @dataclass(frozen=True)

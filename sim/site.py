@@ -276,7 +276,7 @@ async def build(
             stack.push_async_callback(edge.stop)
             site.edges.append(edge)
             if not plan.threads:
-                await edge.start()  # it starts while the lock is installed
+                await edge.start()  # the agent starts while the lock is installed
         say(phrase("installing the lock: it makes its keys, the province binds them to a listing"))
         numbers = range(1, plan.doors + 1)
         for code in dict.fromkeys(map(plan.listing, numbers)):

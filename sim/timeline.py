@@ -284,7 +284,9 @@ def _beyond(site: Site, door: Door, tap: Tap, durable: Durable | None) -> list[M
 
 
 def _outage(edge: Edge, stored: float, committed: float | None) -> list[Moment]:
-    """Return the beginning and the end of the last outage between `stored` and `committed`, or until now."""
+    """Return the beginning and the end of the last outage in the time from `stored` to `committed`. If `committed` is
+    None, this time is not over yet.
+    """
     lost: float | None = None
     found: list[Moment] = []
     for at, facts in edge.said:

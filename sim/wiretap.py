@@ -50,7 +50,7 @@ class Wiretap:
         self._client.loop_stop()
 
     def replay(self, message: Overheard) -> None:
-        """Publish a message again. Any client of the broker can do this, because a message names no sender."""
+        """Publish a message again. Any client of the broker can repeat a message, because messages name no sender."""
         self._client.publish(message.topic, message.payload, qos=1)
 
     def _hear(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:

@@ -34,11 +34,12 @@ DEAF = 0.02
 class Tally:
     """The results of guests' taps. A tap counts once, even if it took two tries.
 
-    `taps` is the number of taps by guests who may come in. `at_once` of these opened the door at the first try, `again`
-    at the second try, and `unfinished` not at all. `wrong` is the number of openings for somebody who may not come in.
-    `wedged` is the number of times that the door served neither of two successive clean taps over the same radio.
-    `opened` is the number of tries that opened the door, including clean ones. `slowest` is the longest time in seconds
-    that a guest waited in a try that opened the door.
+    `taps` is the number of taps by guests who may come in. `at_once` counts those taps that opened the door at the
+    first try, and `again` those that opened it at the second try. `unfinished` counts the taps that never opened the
+    door. `wrong` is the number of openings for somebody who may not come in. `wedged` is the number of times that the
+    door served neither of two successive clean taps over the same radio. `opened` is the number of tries that opened
+    the door, including clean ones. `slowest` is the longest time in seconds that a guest waited in a try that opened
+    the door.
     """
 
     taps: int = 0
@@ -135,7 +136,7 @@ class Crew:
         return tally
 
     async def _try(self, visitor: Visitor, tally: Tally, chance: random.Random | None = None) -> bool:
-        """Tap once. `chance` chooses the noise. Without it, there is no noise. Returns whether the door opened."""
+        """Tap once. `chance` chooses the noise. Without `chance` there is no noise. Returns whether the door opened."""
         self.door.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
         self.site.air.faults = []
         if chance is not None and chance.random() < BROKEN_PARTS:

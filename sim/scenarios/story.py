@@ -200,7 +200,7 @@ def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds
 
 
 def in_flash_first(script: Script) -> None:
-    """Promise that each opening was in flash before the strike opened. The reports of each board tell both."""
+    """Promise that each opening was in flash before the strike opened. The reports of each board tell the order."""
     early = sum(door.findings.early_openings() for door in script.site.doors)
     script.promise("each opening was in flash before the strike moved", early == 0)
 

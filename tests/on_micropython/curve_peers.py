@@ -1,4 +1,4 @@
-"""Times P-256 in `firmware.crypto`, embit and ecdsa on MicroPython.
+"""Measures the time that P-256 takes on MicroPython in `firmware.crypto`, in embit and in ecdsa.
 
 Prints one JSON object: {library: {operation: [ms, KB of garbage]}}.
 
@@ -32,7 +32,7 @@ found: "dict[str, dict[str, list[float]]]" = {}
 
 
 def measure(library: str, operation: str, call: "Any") -> "Any":
-    """Note the time and the garbage of `call`, and return its result."""
+    """Measure the time and the garbage of `call`, and return the result of `call`."""
     result = call()
     fastest = 60.0
     garbage = 0
@@ -73,7 +73,7 @@ embit_public.set(public)
 
 
 def embit_sign() -> "tuple[int, int]":
-    """The lines of `ECKey.sign_ecdsa` up to the point where it writes DER. There it needs int.bit_length()."""
+    """The lines of `ECKey.sign_ecdsa` before the lines that write DER. Those lines need int.bit_length()."""
     r = curve.affine(curve.mul([(generator, nonce)]))[0] % N
     return r, embit.modinv(nonce, N) * (number(digest) + number(private) * r) % N
 

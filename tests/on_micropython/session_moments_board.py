@@ -2,8 +2,8 @@
 
 After each end, the tap must have ended with the right answer or as a lost connection, the link's service must still be
 registered, and the next phone must be served. The argument is "server", "client" or "memory". With "memory" the
-connection does not end. Instead the lock has no memory to read one of the phone's writes; this is tried for each write.
-Prints the number of moments or writes, and the errors.
+connection does not end. Instead, the lock has no memory when the phone has written something and the lock reads it.
+This is tried for each such write. Prints the number of moments or writes, and the errors.
 """
 
 import asyncio

@@ -85,8 +85,8 @@ class Edge:
         return counters
 
     async def hears_nothing(self) -> bool:
-        """Send the lock a statement. Return whether the answer to it is the next message. If so, no other message was
-        on the way.
+        """Send the lock a statement. Return whether the answer to this statement is the next message. If so, no other
+        message was on the way.
         """
         await self.say(link.deliver(b"marker"))
         return (await self.hear())[0] == link.RESULT

@@ -24,7 +24,9 @@ def of_pdf(pdf: bytes, dpi: float) -> Image.Image:
 
 
 def photographed(picture: Image.Image, degrees: float, light: float, blur: float) -> Image.Image:
-    """Return `picture` as a camera gives it: turned, with only a part of the `light`, and blurred by so many pixels."""
+    """Return `picture` as a camera gives it: turned by `degrees`, with only the part `light` of its brightness, and
+    blurred by `blur` pixels.
+    """
     wall = Image.new("RGB", (picture.width + 200, picture.height + 200), (150, 140, 130))
     wall.paste(picture, (100, 100))
     turned = wall.rotate(degrees, resample=Image.Resampling.BICUBIC, expand=True, fillcolor=(150, 140, 130))

@@ -71,7 +71,8 @@ class Bench(PlacedLock):
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, primitives: Any = crypto) -> None:
         self._ms = 1000
         self._monkeypatch = monkeypatch
-        # The door collects garbage three times for each guest. In pytest's large heap, each time would take 0.1 s.
+        # The door collects garbage three times for each guest. In pytest's large heap, each collection would take 0.1
+        # s.
         monkeypatch.setattr(gc, "collect", lambda: self.on_collect())
         self.on_collect: Callable[[], None] = lambda: None
         chip_ticks.stand_in(monkeypatch, lambda: self._ms)

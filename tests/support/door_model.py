@@ -22,7 +22,7 @@ BORN = {
     "kim": "2015-06-01",
     "leo": "2008-11-20",
 }
-"""Birth date on each document. The same name is printed on all documents.
+"""Birth date on each document. All these documents have the same name printed on them.
 
 So "ann" and "ana", with the same birth date, are two documents of one person. Leo comes of age two days after the story
 begins.

@@ -47,7 +47,7 @@ def state(address: str, last: str = "stores") -> list[tuple[str, Any]]:
 
 
 def free(page: "Page") -> None:
-    """Wait until the shown door takes an act."""
+    """Wait until an act can begin at the shown door."""
     page.wait_for_selector('[data-act="stranger"][aria-disabled="false"]')
 
 

@@ -79,7 +79,7 @@ class PlacedLock:
         self.take("placement", form.body())
 
     def answer_time(self, now: int) -> str | None:
-        """Answer the lock's question for the time with `now`. Return the code of the refusal, or None."""
+        """Let the lock ask for the time, and answer with `now`. Return the code of the refusal, or None."""
         nonce = self.lock.clock.nonce()
         assert nonce is not None
         body = SignedTime(nonce, now, self.lock.identity.lock_id).body()

@@ -214,7 +214,7 @@ class PtyBoard:
         await self._servers.aclose()
 
     def wire(self, pin: int, level: int) -> None:
-        """Set the level of an input pin. Resets of the board do not change it."""
+        """Set the level of an input pin. The level stays the same when the board is reset."""
 
         async def drive() -> None:
             self.bus.set_input(pin, level)
@@ -276,7 +276,8 @@ class PtyBoard:
                 data = os.read(self._host, 4096)
                 self.written += len(data)
                 if self._cut_after is not None and self.written > self._cut_after:
-                    # The board is unplugged. Its device node disappears, even for a program that has it open.
+                    # The board is unplugged. The device node of the port disappears, even for a program that has this
+                    # node open.
                     self._power_off()
                     os.close(self._line)
                     os.close(self._host)

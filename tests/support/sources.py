@@ -43,7 +43,9 @@ class Import:
 
 
 def sources(*rooms: str) -> list[Path]:
-    """Return the modules of `rooms`. The files of our image are none: MicroPython's build takes them."""
+    """Return the modules of `rooms`. The files in `firmware/image` do not count as modules, because MicroPython's build
+    takes them.
+    """
     found = [file for room in rooms for file in sorted((ROOT / room).rglob("*.py"))]
     image = ROOT / "firmware/image"
     return [file for file in found if "__pycache__" not in file.parts and not file.is_relative_to(image)]

@@ -37,8 +37,8 @@ def on_lock(cases: list[Case], folder: Any) -> list[Any]:
         path = folder / f"{number}.json"
         roots = [(certificate.hex(), doc_types) for certificate, doc_types in case.roots]
         reader = case.e_reader_private and case.e_reader_private.hex()
-        # As hex, the response takes twice the memory of the lock. So a response that is too long is cut one byte above
-        # the limit. The lock must refuse the cut response.
+        # A response in hex takes twice as much of the lock's memory as the response in bytes. So a response that is too
+        # long is cut one byte above the limit. The lock must refuse the cut response.
         response = case.device_response[:65537].hex()
         path.write_text(json.dumps([response, case.session_transcript.hex(), roots, case.now, reader, case.doc_types]))
         paths.append(str(path))

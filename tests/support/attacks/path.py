@@ -70,7 +70,7 @@ def _root_signed_anew() -> bytes:
 
 
 def _intermediate_that_is_listed() -> Case:
-    """A chain with an intermediate. The IACA's CRL does not apply to an intermediate, even if it is trusted."""
+    """A chain with an intermediate under the trusted IACA. The IACA's CRL does not apply to an intermediate."""
     chain = [BELOW_INTERMEDIATE.certificate(INTERMEDIATE), INTERMEDIATE.certificate(PATHLEN_1), IACA_DER]
     return present(Credential(ds=BELOW_INTERMEDIATE, change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
 
