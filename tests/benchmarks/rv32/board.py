@@ -30,6 +30,7 @@ from tests.benchmarks.rv32.wire import Uuid, decode, encode
 SHIFT = 3
 """An instruction takes 2**SHIFT ns of the machine's clock: 8 ns, so the clock runs at about the chip's speed."""
 _IMAGE_AT = 0x85000000
+_FLASH_AT = 0x86000000
 _GATTS_WRITE = 3
 _PIPES = "to-host", "from-host"
 
@@ -80,8 +81,7 @@ class Board:
     async def _answer(self, message: tuple[Any, ...]) -> bytes:
         try:
             if message[0] == "make":
-                self._make(*message[1:])
-                value = None
+                value = self._make(*message[1:])
             elif message[0] == "board":
                 value = await getattr(self, "_" + message[1])(*message[2])
             else:
@@ -119,12 +119,15 @@ class Board:
         written = (bytes(self._devices["BLE"].gatts_read(data[1])),) if event == _GATTS_WRITE else ()
         self._happened("ble", event, data, *written)
 
-    def _make(self, place: str, kind: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def _make(self, place: str, kind: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Make a device. Returns the offset and the size of a partition, and None for anything else."""
         machine = importlib.import_module("machine")
         if kind == "Partition":
             partition = importlib.import_module("esp32").Partition
-            self._devices[place] = _Partition(partition.find(partition.TYPE_DATA, label=arguments[0])[0])
-        elif kind == "Pin":
+            found = partition.find(partition.TYPE_DATA, label=arguments[0])[0]
+            self._devices[place] = _Partition(found)
+            return found.info()[2:4]
+        if kind == "Pin":
             self._devices[place] = _Pin(machine.Pin(*arguments, **options), lambda: self._happened(place), self._raised)
         elif kind == "Timer":
             self._devices[place] = _Timer(machine.Timer(*arguments), lambda: self._from_thread(place))
@@ -132,6 +135,7 @@ class Board:
             self._devices[place] = getattr(machine, kind)(*arguments, **options)
             if kind == "UART":
                 self._uart = self._devices[place]
+        return None
 
     # --- what the machine asks of the board itself -----------------------------------------------------------------
 
@@ -242,11 +246,14 @@ class _Timer:
 
 
 def _qemu(program: str, kernel: Path, content: Path) -> "subprocess.Popen[bytes]":
+    flash = os.environ.get("MOORING_FLASH")
+    copied = ["-device", f"loader,file={flash},addr={_FLASH_AT:#x},force-raw=on"] if flash else []
     return subprocess.Popen(
         [
             *(program, "-M", "virt", "-bios", "none", "-m", "128M", "-nographic", "-monitor", "none"),
             *("-serial", "stdio", "-semihosting", "-icount", f"shift={SHIFT},sleep=off"),
             *("-device", f"loader,file={content},addr={_IMAGE_AT:#x},force-raw=on", "-kernel", str(kernel)),
+            *copied,
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -27,6 +27,8 @@ Say = Callable[[str], None]
 HEAP = "MOORING_RV32_HEAP"
 """The variable that says how many bytes of heap the next boot has."""
 _STEP = 2 * KB
+_BETWEEN_GUESTS = 4.0
+"""Seconds after the last receipt until the next guest comes. Within a second or two the lock makes new session keys."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ async def lock(machine: Machine, counts: Counts, say: Say) -> None:
                 ("same ID", companion),
                 ("stay key", guest),
             ):
+                await _rest(door)
                 counts[name] = _to_the_strike(await door.tap(who), say)
+            await _rest(door)
             pin = site.platform.pin(booking, guest.booking_name())
             counts["PIN"] = _to_the_strike(await door.enter(pin + "#"), say)
             measured = door.lock.wait_for("rv32.measured", since=len(door.lock.console))
@@ -101,6 +105,12 @@ async def lock(machine: Machine, counts: Counts, say: Say) -> None:
             lines = {line.event: line.facts for line in door.lock.console[before:]}
             counts["import"], counts["boot"] = (int(lines[event]["insn"]) for event in ("rv32.imported", "lock.ready"))
             counts["kept by the import"] = int(lines["rv32.imported"]["kept"])
+
+
+async def _rest(door: Door) -> None:
+    """Return when the lock is idle: the next guest comes later, and what the lock does between guests is done."""
+    await door.drain()
+    await asyncio.sleep(_BETWEEN_GUESTS)
 
 
 def _to_the_strike(tap: Tap, say: Say) -> int:
@@ -134,7 +144,8 @@ async def _fits(site: Site, door: Door, size: int) -> bool:
     visit = asyncio.create_task(_visit(site, door, size))
     while not visit.done():
         await asyncio.wait({visit}, timeout=0.2)
-        if any("MemoryError" in line.facts.values() for line in door.lock.console[before:]):
+        wants = (value for line in door.lock.console[before:] for value in line.facts.values())
+        if any(value == "MemoryError" or value.endswith(".memory") for value in wants):
             visit.cancel()
     (opened,) = await asyncio.gather(visit, return_exceptions=True)
     return opened is True
