@@ -25,29 +25,35 @@ from typing import Any
 
 from sim.board import flash, interpreter
 from sim.board.bus import BoardBus
+from sim.board.layout import SECTOR
 from sim.loopback import serving
 
 _RING = 260
 """Maximum number of unread input bytes that the port keeps."""
 
 _DISK_BYTES = 0x1C0000
-"""Size of the vfs partition of the reference board."""
+"""Size of the vfs partition of the reference board. The simulator's image is smaller, because its locks load their
+software from the host's files.
+"""
 
 _PRELUDE = """
 import micropython, os, sys, vfs
-class Disk:
+sys.path.insert(0, {modules!r})
+from sim.board.memory_flash import MemoryFlash
+class Disk(MemoryFlash):
     def __init__(self):
-        self.file = open({disk!r}, "r+b")
-    def readblocks(self, block, buffer, offset=0):
-        self.file.seek(block * 4096 + offset)
+        super().__init__({sectors}, b"")
+        self.file = open({disk!r}, "r+b")  # instead of memory, so that the content outlives the process
+    def load(self, at, buffer):
+        self.file.seek(at)
         self.file.readinto(buffer)
-    def writeblocks(self, block, buffer, offset=0):
-        self.file.seek(block * 4096 + offset)
-        self.file.write(buffer)
+    def store(self, at, data):
+        self.file.seek(at)
+        self.file.write(data)
     def ioctl(self, operation, argument):
         if operation == 3:
             self.file.flush()
-        return {{4: {blocks}, 5: 4096}}.get(operation, 0)
+        return super().ioctl(operation, argument)
 disk = Disk()
 if {hardware}:
     import bluetooth, machine
@@ -79,7 +85,11 @@ def _run(path):
         micropython.kbd_intr(-1)
 _run("/boot.py")
 """
-"""Does the work of the port's main.c and `_boot.py` at a start. If boot.py raises, only a prompt follows."""
+"""Does the work of the port's main.c and `_boot.py` at a start. If boot.py raises, only a prompt follows.
+
+The file system lies on the project's emulated flash. Only the storage differs: a file of its own, also for a board
+without ESP32 modules, whose flash nobody else reads.
+"""
 
 _RUN_MAIN = """
 _run("/main.py")
@@ -95,7 +105,7 @@ def stand_ins(folder: Path) -> Path:
     board.mkdir(parents=True)
     (folder / "sim" / "__init__.py").touch()
     (board / "__init__.py").touch()
-    for name in ("layout", "line", "nor_flash"):
+    for name in ("layout", "line", "memory_flash", "nor_flash"):
         shutil.copy(interpreter.ROOT / "sim" / "board" / f"{name}.py", board)
     for module in interpreter.STAND_INS.glob("*.py"):
         shutil.copy(module, folder)
@@ -137,7 +147,12 @@ class PtyBoard:
             flash.create(folder / "flash")
             stand_ins(folder / "modules")
         prelude = _PRELUDE.format(
-            disk=str(disk), blocks=_DISK_BYTES // 4096, hardware=hardware, before=before, extra=extra
+            modules=str(folder / "modules"),
+            disk=str(disk),
+            sectors=_DISK_BYTES // SECTOR,
+            hardware=hardware,
+            before=before,
+            extra=extra,
         )
         (folder / "prompt.py").write_text(prelude)
         (folder / "start.py").write_text(prelude + _RUN_MAIN)

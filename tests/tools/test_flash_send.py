@@ -138,10 +138,13 @@ def test_a_dry_run_changes_nothing(made: software.Stage, copy: Path, capsys: Cap
 
 
 def test_a_program_that_never_ends_is_stopped(made: software.Stage, copy: Path, capsys: Capture) -> None:
-    busy = "if len(open('/main.py').read()) != 15: open('/main.py', 'w').write('while True:pass')"
-    with PtyBoard(
-        copy, extra="import time\nif 'ran' not in os.listdir('/'):\n open('/ran', 'w').close()\n " + busy
-    ) as one:
+    busy = """
+if "ran" not in os.listdir("/"):
+    open("/ran", "w").close()
+    with open("/main.py", "w") as file:  # closed at once, because nobody knows when the collector comes
+        file.write("while True:pass")
+"""
+    with PtyBoard(copy, extra=busy) as one:
         status, facts = send(capsys, one, str(made.folder))
         assert status == 0 and facts["sent"] == ["main.py"]
         one.wait_for(STARTED)
