@@ -77,10 +77,15 @@ def parser() -> Parser:
     run.add_argument("--profile", default="CN", metavar="ID", help="the jurisdiction's profile (default %(default)s)")
     run.add_argument("--keep", type=Path, metavar="FOLDER", help="keep flash image, databases and logs here")
 
-    judge = commands.add_parser("verify", help="let the firmware's verifier judge a DeviceResponse")
+    description, epilog = _VERIFY
+    judge = commands.add_parser(
+        "verify",
+        help="let the firmware's verifier judge a DeviceResponse",
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     judge.add_argument("file", metavar="FILE", help="the JSON file that holds the case")
-    judge.description, judge.epilog = _VERIFY
-    judge.formatter_class = argparse.RawDescriptionHelpFormatter
     add_runtime(judge)
 
     show = commands.add_parser(

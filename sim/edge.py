@@ -45,6 +45,10 @@ class Edge:
         """The agent's log file. Each start of the agent appends to it."""
         return self.folder / f"{self.name}.log"
 
+    def serve(self, addresses: Sequence[str]) -> None:
+        """Serve the locks at `addresses` from the next start on."""
+        self.addresses = addresses
+
     async def start(self) -> None:
         """Start the agent's process."""
         config = self.folder / f"{self.name}.toml"

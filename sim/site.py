@@ -124,6 +124,10 @@ class Site:
     secret_keys: list[bytes] = field(default_factory=list)
     bell: Bell = field(default_factory=Bell)
 
+    def tell_nobody(self) -> None:
+        """From now on, do not report the steps of a scenario."""
+        self.on_step = lambda _: None
+
     # --- time and people ---------------------------------------------------------------------------------------------
 
     def now(self) -> int:

@@ -15,6 +15,14 @@ class TrueTime:
     offset: int
     province_error: int = 0
 
+    def pass_by(self, seconds: int) -> None:
+        """Let this time pass at once."""
+        self.offset += seconds
+
+    def mislead_the_province(self, seconds: int) -> None:
+        """Let the province's clock be ahead of the site's time by `seconds` from now on."""
+        self.province_error = seconds
+
     def now(self) -> float:
         """Return the true time, in seconds since 1970."""
         return time.time() + self.offset

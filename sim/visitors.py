@@ -24,6 +24,10 @@ class Visitor:
     phone: Phone
     doc_type: str
 
+    def pretend_to_be(self, person: Person) -> None:
+        """Be named as `person` from now on. The document on the phone stays the same."""
+        self.person = person
+
     @property
     def name(self) -> str:
         """The person's full name."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sim import issuer
-from sim.phone.stay_key import StayKeys
 from sim.platform import Booking
 from sim.site import Site
 from sim.visitors import Visitor
@@ -29,8 +28,8 @@ async def arrive(site: Site) -> list[Guest]:
     first, second = site.visitor(issuer.MDL), site.visitor(issuer.RESIDENT_ID, "mac")
     child = site.visitor(issuer.RESIDENT_ID, child=True)
     cheat, stranger = site.visitor(issuer.MDL), site.visitor(issuer.MDL)
-    first.phone.stay_keys = StayKeys()
-    cheat.phone.tamper = "element-value"
+    first.phone.install_stay_keys()
+    cheat.phone.alter("element-value")
     front, *others = site.doors
     booking = await front.bookings.book(first, second, child, cheat, ties={3: (2, "parent")})
     for door in others:

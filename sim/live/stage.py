@@ -197,5 +197,5 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Build the page's own site in `folder`, with its people. `on_step` is called at each step of the building."""
     async with build(folder, _SEED, runtime, plan(doors), on_step) as site:
-        site.on_step = lambda what: None  # from here on, the page tells of each tap
+        site.tell_nobody()  # from here on, the page tells of each tap
         yield Stage(site, await arrive(site), runtime, language)

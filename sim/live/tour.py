@@ -24,7 +24,7 @@ async def _tour(script: Script) -> None:
     script.promise("the province holds the registration", len(site.province.registrations(CHECK_IN)) == 1)
     script.promise("the lock trimmed its journal on the receipt", front.findings.receipted() == 1)
 
-    cheat.phone.tamper = "element-value"
+    cheat.phone.alter("element-value")
     begun = len(front.bus.history)
     script.refused(await front.tap(stranger), "a stranger without a grant stayed outside", "grant.none")
     await _answered(front, begun)

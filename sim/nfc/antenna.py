@@ -71,11 +71,18 @@ class Antenna:
         self.looked = asyncio.Condition()
         self.faults = faults
         self.chance = chance
-        """`faults` and `chance` can change: see `VirtualPn532.go_wrong`."""
         self._paced = paced
         self._lingers = lingers
         self._brought = asyncio.Event()
         self._talking: dict[Card, asyncio.Task[bytes | None]] = {}
+
+    def go_wrong(self, faults: Faults, chance: Chance) -> None:
+        """Use other faults, and another source of chance, from now on."""
+        self.faults, self.chance = faults, chance
+
+    def forget_looks(self) -> None:
+        """Count the looks at an empty field anew."""
+        self.empty_looks = 0
 
     def switch(self, on: bool) -> None:
         """Switch the field on or off."""
@@ -160,7 +167,7 @@ class Antenna:
         card = next((card for card in self.cards if card.state in ("active", "protocol")), None)
         damaged = self.chance.strikes(self.faults.air_lost) or self.chance.strikes(self.faults.air_damaged)
         if card is not None and card.rate == rate and card not in self._talking and not damaged:
-            card.blocks += 1
+            card.count_block()
             if self.faults.tear_off_at is not None and card.blocks > self.faults.tear_off_at:
                 self.take(card)
             # A card finishes its work even if the chip no longer listens.

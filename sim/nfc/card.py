@@ -83,6 +83,10 @@ class Card:
 
     # --- ISO/IEC 14443-3 ---------------------------------------------------------------------------------------------
 
+    def count_block(self) -> None:
+        """Count one more block that is sent to the card."""
+        self.blocks += 1
+
     def power(self, on: bool) -> None:
         """Give the card power, or take its power away."""
         if on and self.state == "off":

@@ -65,8 +65,8 @@ class VirtualPn532:
 
     def go_wrong(self, faults: Faults) -> None:
         """Use other faults and their seed from now on."""
-        self._faults = self.antenna.faults = faults
-        self._chance = self.antenna.chance = Chance(faults.seed)
+        self._faults, self._chance = faults, Chance(faults.seed)
+        self.antenna.go_wrong(faults, self._chance)
         self.chip.go_wrong(faults)
 
     # --- hosts -------------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class VirtualPn532:
     def attach(self, write: Callable[[bytes], None]) -> None:
         """Connect a host. The host takes bytes by `write`, and sends bytes by `hear`."""
         self._write = write
-        self.antenna.empty_looks = 0  # this host has not looked yet
+        self.antenna.forget_looks()  # this host has not looked yet
         if self._leaves is None:
             self._leaves = asyncio.create_task(self._leave())
         self._connected.set()

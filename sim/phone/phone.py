@@ -184,7 +184,7 @@ class Transaction:
         """
         if message == engagement.SERVICE_SELECT:
             return engagement.SERVICE_GRANTED
-        self._session.handover_request = message
+        self._session.negotiated(message)
         if self.ble is not None and self.ble.uuid is None:
             self.ble = replace(self.ble, uuid=engagement.requested_uuid(message))
         return self._select
@@ -292,6 +292,15 @@ class Phone:
     stay_keys: StayKeys | None = None
     radio: BleLine | None = None
     on_event: Callable[[Event], None] = _unheard
+
+    def alter(self, what: Tamper | None) -> None:
+        """Change every later answer in this way, or be honest again if `what` is None."""
+        self.tamper = what
+
+    def install_stay_keys(self) -> StayKeys:
+        """Install the stay-key app. Return its keys."""
+        self.stay_keys = StayKeys()
+        return self.stay_keys
 
     def touch(self, follow: Callable[[TapOutcome], None] | None = None) -> Transaction:
         """Begin a contact, for a caller that exchanges the APDUs itself. `follow` is explained at `tap`."""

@@ -42,6 +42,10 @@ class HolderSession:
         self.stay_key = b""
         self.reader_public: ec.EllipticCurvePublicKey | None = None
 
+    def negotiated(self, request: bytes) -> None:
+        """Bind the session to the Handover Request of the reader."""
+        self.handover_request = request
+
     def salt(self) -> bytes:
         """Return the SHA-256 of SessionTranscriptBytes."""
         return hashlib.sha256(cbor2.dumps(cbor2.CBORTag(24, self.transcript))).digest()

@@ -4,7 +4,6 @@ import asyncio
 
 from sim.bookings import DAY
 from sim.door import Door
-from sim.phone.stay_key import StayKeys
 from sim.scenarios.story import Script, story
 from sim.words import phrase
 
@@ -34,7 +33,7 @@ async def _back_in_reach(script: Script) -> str:
 async def _cold_start(script: Script) -> None:
     site, door = script.site, script.door
     inside, expected = site.visitor(), site.visitor()
-    inside.phone.stay_keys = StayKeys()
+    inside.phone.install_stay_keys()
     booking = await door.bookings.book(inside, expected)
     pin = site.platform.pin(booking, inside.booking_name())
     site.secret_digits.append(pin)
@@ -51,7 +50,7 @@ async def _cold_start(script: Script) -> None:
     await door.drain()
     await door.lock.kill()
     site.air.set_in_range(door.address, False)
-    site.time.offset += 3 * DAY
+    site.time.pass_by(3 * DAY)
     await _wake_alone(door)
     script.let_in(
         await door.enter(pin + "#"),
@@ -83,14 +82,14 @@ async def _clock_rollback(script: Script) -> None:
     ):
         await door.lock.kill()
         site.air.set_in_range(door.address, False)
-        site.time.province_error = error
+        site.time.mislead_the_province(error)
         await _wake_alone(door)
         answer = await _back_in_reach(script)
         script.promise("{time} is not believed ({code})", answer == code, time=wrong, code=answer)
         script.refused(await door.tap(expected), "no new guest comes in with {time}", "clock.unknown", time=wrong)
         script.let_in(await door.enter(pin + "#"), "a registered guest gets in, with {time}", time=wrong)
     await door.lock.kill()
-    site.time.province_error = 0
+    site.time.mislead_the_province(0)
     old = [message for message in site.wiretap.heard if message.topic.endswith("/cmd")]
     before = len(door.lock.console)
     await door.lock.start()

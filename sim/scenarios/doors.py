@@ -38,7 +38,7 @@ async def _two_doors(script: Script) -> None:
     await first.stop()
     script.let_in(await front.tap(companion), "without the front door's agent, the companion checks in there")
     await second.stop()
-    second.addresses = [front.address, back.address]
+    second.serve([front.address, back.address])
     await second.start()
     script.let_in(await back.tap(companion), "the companion checks in at the back door")
     script.let_in(await front.tap(guest), "the guest comes back by the front door")

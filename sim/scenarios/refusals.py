@@ -20,7 +20,7 @@ async def _stranger(script: Script) -> None:
     script.refused(await door.tap(site.visitor()), "a stranger with a good document is refused", "grant.none")
     forger = pki.document_signer(pki.authority("TEST IACA SE", "SE"))
     double = site.visitor(signer=forger)
-    double.person = expected.person
+    double.pretend_to_be(expected.person)
     script.refused(
         await door.tap(double),
         "a document by an issuer of the same name is refused",
@@ -47,10 +47,10 @@ async def _tampered(script: Script) -> None:
     guest = site.visitor()
     await door.bookings.book(guest)
     for kind in get_args(Tamper):
-        guest.phone.tamper = kind
+        guest.phone.alter(kind)
         script.refused(await door.tap(guest), "a response with a tampered {kind} is refused", *_CODES[kind], kind=kind)
     script.promise("the strike never moved", door.findings.openings() == 0)
-    guest.phone.tamper = None
+    guest.phone.alter(None)
     script.let_in(await door.tap(guest), "the same phone, honest again, opens the door")
     await door.settle(1)
 

@@ -6,7 +6,6 @@ from firmware.door.pin_attempts import FREE
 from protocol.record import CHECK_IN, ENTRY
 from sim.board import flash
 from sim.exposure import Search
-from sim.phone.stay_key import StayKeys
 from sim.platform import Booking
 from sim.scenarios.story import Script, story
 from sim.site import Site
@@ -27,7 +26,7 @@ def _told(site: Site, booking: Booking, visitor: Visitor) -> str:
 async def _pin_after_checkin(script: Script) -> None:
     site, door = script.site, script.door
     guest, companion = site.visitor(), site.visitor()
-    guest.phone.stay_keys = StayKeys()
+    app = guest.phone.install_stay_keys()
     booking = await door.bookings.book(guest, companion)
     pin, other = _told(site, booking, guest), _told(site, booking, companion)
     script.refused(await door.enter(pin + "#"), "before the check-in the PIN does not open", "pin.wrong")
@@ -59,7 +58,7 @@ async def _pin_after_checkin(script: Script) -> None:
     await door.bookings.send(site.platform.cancel(booking))
     script.refused(await door.enter(pin + "#"), "when the stay is cancelled, its PIN no longer opens", "pin.wrong")
     script.refused(await door.tap(guest), "its stay key does not open either, and the ID is refused", "grant.none")
-    keys = Search((), guest.phone.stay_keys.keys)
+    keys = Search((), app.keys)
     elsewhere = [
         path
         for path in keys.files(site.folder, "province", flash.content)

@@ -136,7 +136,7 @@ async def _national_suite(script: Script) -> None:
     await door.bookings.publish(lambda: site.province.trust(trusted), "trust-list")
     script.let_in(await door.tap(guest), "once the issuer is trusted, the guest checks in")
     namesake = site.national_visitor(sm_issuer.document_signer(sm_issuer.authority("IACA SM")))
-    namesake.person = guest.person
+    namesake.pretend_to_be(guest.person)
     script.refused(
         await door.tap(namesake),
         "a document from another issuer with the same name is refused",

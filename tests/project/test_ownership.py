@@ -9,7 +9,13 @@ import pytest
 
 from tests.support.sources import name, sources
 
-ROOMS = ("firmware", "protocol", "edge_agent", "tools")
+ROOMS = ("firmware", "protocol", "edge_agent", "tools", "sim")
+EXCEPTIONS = {
+    "sim/board/modules/machine.py": "sets a flag of Python's own timer, whose name a class of ours has too",
+    "sim/scenarios/noise.py": "sets up phones, readers and the air anew for each guest; they lack methods for it",
+    "sim/scenarios/radios.py": "as noise.py",
+}
+"""Files that change objects of other files, each with the reason."""
 
 
 def declared(tree: ast.Module) -> set[str]:
@@ -43,7 +49,9 @@ def changes_from_outside(modules: dict[str, str]) -> Iterator[str]:
 
 def test_no_object_is_changed_from_outside_the_file_that_defines_its_class() -> None:
     modules = {name(file): file.read_text(encoding="utf-8") for file in sources(*ROOMS)}
-    assert list(changes_from_outside(modules)) == []
+    found = list(changes_from_outside(modules))
+    assert [change for change in found if change.split(":")[0] not in EXCEPTIONS] == []
+    assert EXCEPTIONS.keys() <= {change.split(":")[0] for change in found}, "each exception is needed"
 
 
 @pytest.mark.parametrize(
