@@ -155,7 +155,7 @@ class Broker:
             return False
 
     def stop(self) -> None:
-        """Stop the process. As after a crash, its memory is lost. A second call does nothing."""
+        """Stop the process. The broker's memory is lost, as after a crash. A second call does nothing."""
         process, self._process = self._process, None
         if process is None:
             return

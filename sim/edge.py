@@ -42,7 +42,7 @@ class Edge:
 
     @property
     def log(self) -> Path:
-        """The agent's log file. Each start of the agent appends to it."""
+        """The agent's log file. Each start of the agent appends to the same file."""
         return self.folder / f"{self.name}.log"
 
     def serve(self, addresses: Sequence[str]) -> None:
@@ -62,7 +62,7 @@ class Edge:
         self.process = await asyncio.create_subprocess_exec(
             *(*command, "--", "run", "--config", str(config)),
             cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,  # it ends with this process, however this process ends
+            stdin=asyncio.subprocess.PIPE,  # the agent ends with this process, however this process ends
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -18,8 +18,9 @@ from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
 
 SWAP_LOOKS = 8
-"""Number of looks at an empty field before the next phone is held to the reader. Each poll by the lock takes two looks.
-After three polls, the lock knows that the previous phone has gone."""
+"""Number of looks at an empty field before the next phone is held to the reader. In each poll, the lock looks twice.
+After three polls, the lock knows that the previous phone has gone.
+"""
 
 LockMaker = Callable[[Mapping[str, str], Path], Lock]
 """Function that makes a lock. The function gets the environment by which the lock finds its board, and the path of the

@@ -38,7 +38,7 @@ class Lock(ABC):
     ) -> ConsoleLine:
         """Wait for a console line with `event`, at index `since` or later, for which `where` is true. Returns the line.
 
-        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` if the lock ends before such a line.
+        Raises TransportError `lock.silent` after HANG_SECONDS, and `lock.ended` if the lock ends before such a line.
         """
         return await self._console.wait_for_any((event,), since=since, where=where)
 

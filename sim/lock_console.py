@@ -67,7 +67,7 @@ class LockConsole:
     ) -> ConsoleLine:
         """Wait for a line with one of `events`, at index `since` or later, for which `where` is true. Returns the line.
 
-        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` if the lock ends before such a line.
+        Raises TransportError `lock.silent` after HANG_SECONDS, and `lock.ended` if the lock ends before such a line.
         """
 
         def find() -> ConsoleLine | None:

@@ -35,7 +35,7 @@ WHO = {
     "MQTT": phrase("MQTT"),
     "province": phrase("province"),
 }
-"""Each party as people call it. The key is the value of `Moment.who`."""
+"""The name that people use for each party. The key is the value of `Moment.who`."""
 _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta", "province": "green"}
 _STYLES = {"opened": "bold green", "committed": "bold", "journal.receipted 1": "bold"}
 """The moments that stand out, by name."""

@@ -38,7 +38,7 @@ class BoardEvent:
 
 
 POWER_OFF = 1 << 30
-"""Number of each line that the host adds when the power ends. The number is higher than any number from the board."""
+"""The host gives this number to the lines that it adds when the power ends. No number from the board is so high."""
 
 
 class BoardBus:

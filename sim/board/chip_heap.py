@@ -16,14 +16,15 @@ AIM = 140 * 1024
 """
 
 RATIO = 1.57
-"""How many bytes of the simulator's heap stand for a byte of the chip's. Measured on the same objects on both."""
+"""How many bytes of the simulator's heap stand for one byte of the chip's heap. Measured on the same objects on both.
+"""
 
 FROZEN_IMPORT = 72_976
 """Bytes that the import of the frozen modules leaves on the chip's heap (`python -m tests.benchmarks.rv32`)."""
 
 
 def standing_for(chip: int, imported: int, stand_ins: int) -> int:
-    """Return the bytes of the simulator's heap that stand for `chip` bytes of the chip's.
+    """Return how many bytes of the simulator's heap stand for `chip` bytes of the chip's heap.
 
     `imported` is what the import of the lock's modules leaves on the simulator's heap. `stand_ins` is what was there
     before.
@@ -32,7 +33,5 @@ def standing_for(chip: int, imported: int, stand_ins: int) -> int:
 
 
 def on_the_chip(heap: int, imported: int, stand_ins: int) -> int:
-    """Do the reverse of `standing_for`: return the bytes of the chip's heap that `heap` bytes of the simulator's heap
-    stand for.
-    """
+    """Do the reverse of `standing_for`: turn `heap`, a size of the simulator's heap, into a size of the chip's heap."""
     return round((heap - stand_ins - imported) / RATIO + FROZEN_IMPORT)

@@ -53,7 +53,7 @@ def content(path: Path) -> bytes:
 def partition(path: Path, label: str) -> bytes:
     """Return the content of the partition `label`.
 
-    Raises ConfigError `flash.partition` for an unknown label, `flash.image` if the image has a wrong size.
+    Raises ConfigError `flash.partition` for an unknown label, and `flash.image` if the image has a wrong size.
     """
     image = path.read_bytes()
     if len(image) != layout.IMAGE_SIZE:

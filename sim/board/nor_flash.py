@@ -57,7 +57,9 @@ class NorFlash:
         self.done(at, None)
 
     def apply(self, at: int, data: "Any", torn: bool = False) -> None:
-        """Program `data`, or erase the sector if `data` is None. If `torn`, do only half of it. Nothing is counted."""
+        """Program `data`, or erase the sector if `data` is None. If `torn` is true, do only half of the operation.
+        Nothing is counted.
+        """
         if data is not None:
             self._program(at, _half(data) if torn else data)
         elif torn:

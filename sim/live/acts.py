@@ -35,8 +35,7 @@ class _Action:
     `takes` names the thing that the action occupies, at its door or at the whole site. Until the action is over, no
     other act can take this thing. `needs` names what else must be free when it begins.
 
-    Some actions have two directions, and a field that is true or false. `off` describes the action if this field is
-    false.
+    An action with two directions has a field that is true or false. `off` describes the action if this field is false.
     """
 
     fields: Mapping[str, type]
@@ -64,7 +63,7 @@ class Acts:
 
         `asked` has `action` and the fields of that action. Raises RequestRefusedError: `live.action`, `live.door`,
         `live.person` or `live.story` for something that is not there, `live.request` for a wrong field, `live.busy` if
-        another act is going on, `live.nobody` if no phone is at the reader to be taken away.
+        another act is going on, and `live.nobody` if there is no phone at the reader to take away.
         """
         name = asked.get("action")
         action = _ACTIONS.get(name) if isinstance(name, str) else None
@@ -204,7 +203,7 @@ class Acts:
         await lock.wait_for("lock.ready", since=before)
 
     async def open_door(self, fields: Fields) -> None:
-        """Open or shut the door itself. Its contact moves, whether or not the lock looks at it."""
+        """Open or shut the door itself. The door's contact moves, even if the lock does not look at the contact now."""
         self._door(fields).bus.set_input(pins.INPUTS["contact"], int(fields["on"]))
 
     async def story(self, fields: Fields) -> None:

@@ -29,8 +29,8 @@ HEADERS: Mapping[str, str] = {
 }
 """Headers of every answer. The server adds them (`sim/live/connections.py`), also to what no guard sees."""
 _OWN_SITES: tuple[list[str], ...] = ([], ["same-origin"], ["none"])
-"""Values of the header Sec-Fetch-Site that are not those of another page. `none` is an address that somebody typed. Old
-browsers do not send the header.
+"""Values of the header Sec-Fetch-Site that are not those of another page. The value `none` means that somebody typed
+the address. Old browsers do not send the header.
 """
 
 

@@ -226,7 +226,7 @@ class Store:
         return [row[0] for row in self._rows("SELECT name FROM edges ORDER BY name")]
 
     def put_grant(self, lock_id: bytes, grant_id: bytes, serial: int, until: int, statement: bytes) -> None:
-        """Queue a grant for a lock. A higher serial replaces a lower one."""
+        """Queue a grant for a lock. A grant with a higher serial replaces the earlier grant."""
         self._write(
             "INSERT INTO grants VALUES (?,?,?,?,?) "
             "ON CONFLICT (lock_id, grant_id) DO UPDATE SET serial=excluded.serial, "

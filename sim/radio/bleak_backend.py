@@ -93,7 +93,7 @@ class Adapter:
 
 
 class _Installed:
-    """Holds the argument of `install`, and later the adapter that was attached for it."""
+    """Holds the argument of `install`. Later it also holds the adapter that was attached."""
 
     def __init__(self, adapter: Adapter | str) -> None:
         self._given = adapter

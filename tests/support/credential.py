@@ -121,7 +121,9 @@ class Authority:
         return key(self.key_name or self.subject.rfc4514_string(), self.curve)
 
     def certificate(self, issuer: "Authority", issuer_name: x509.Name | None = None) -> bytes:
-        """Return the certificate as DER, signed by `issuer`. `issuer_name` replaces the issuer's name in it."""
+        """Return the certificate as DER, signed by `issuer`. `issuer_name` replaces the issuer's name in the
+        certificate.
+        """
         builder = (
             x509.CertificateBuilder()
             .subject_name(self.subject)

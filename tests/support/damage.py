@@ -11,7 +11,9 @@ def edits(values: st.SearchStrategy[int], most: int) -> st.SearchStrategy[list[t
 
 
 def damaged(data: bytes, edits: Iterable[tuple[float, int, int]]) -> bytes:
-    """Return `data` after `edits`, each of which replaces a byte, inserts one, deletes a few, or cuts off the rest."""
+    """Return `data` after `edits`, each of which replaces a byte, inserts a byte, deletes a few bytes, or cuts off the
+    rest.
+    """
     edited = bytearray(data)
     for where, how, value in edits:
         at = int(where * (len(edited) - 1)) if edited else 0

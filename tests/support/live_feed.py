@@ -30,8 +30,9 @@ class Feed:
     """A feed for browsers, on a free loopback port. It is a context manager.
 
     Each browser that connects gets all messages so far, and then those that `send` adds. `acts` has the bodies of all
-    acts that were posted. `refusal` is the answer to further acts: status, code and message; None accepts them.
-    `records` has the answers for `/record/DOOR/COUNTER`, by that path. `token` is the token that the server accepts.
+    acts that were posted. `refusal` is the answer to further acts: status, code and message. If it is None, these acts
+    are accepted. `records` has the answers for `/record/DOOR/COUNTER`, by that path. `token` is the token that the
+    server accepts.
     """
 
     def __init__(self) -> None:

@@ -312,7 +312,7 @@ class PtyBoard:
                 if data:
                     self._booted = self._booted or b"board is up" in data
                     # After these lines, the console of a lock in service reads the input. Before these lines, nothing
-                    # reads it.
+                    # reads the input.
                     self._serves = self._serves or b" lock.ready" in data or b" lock.halted" in data
                     self._send(data)
                 else:

@@ -356,7 +356,9 @@ class BLE:
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
     def gatts_set_buffer(self, value_handle, len, append=False):
-        """Set the size in bytes of the buffer for peers' writes. With `append`, a read returns all writes so far."""
+        """Set the size in bytes of the buffer for peers' writes. With `append`, writes are added to the value until it
+        is read.
+        """
         self._sizes[_handle(value_handle)] = len
         if append:
             self._append.add(value_handle)
@@ -441,7 +443,7 @@ class BLE:
         self._as_client(_WRITE if mode else _COMMAND, conn_handle, value_handle, bytes(data))
 
     def gattc_exchange_mtu(self, conn_handle):
-        """Propose the MTU set by `config`."""
+        """Propose the MTU that `config` has set."""
         self._as_client(_EXCHANGE_MTU, conn_handle, self._mtu)
 
     def _pairing(self, *_, **__):
