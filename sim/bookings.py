@@ -48,7 +48,7 @@ class Bookings:
         places: int | None = None,
         ties: dict[int, tuple[int, str]] | None = None,
     ) -> Booking:
-        """Book a stay for `guests`, from `begins` to `ends` seconds from now.
+        """Book a stay for `guests`. Its beginning and its end are `begins` and `ends`, in seconds from now.
 
         `ties` says which adult answers for a minor: {minor: (adult, relation)}. The minor and the
         adult are given by their positions in `guests`, counted from 1.
@@ -106,7 +106,7 @@ class Bookings:
 
 
 async def taken(lock: Lock, kind: str, since: int) -> None:
-    """Wait until the lock has taken a statement of `kind`. Only console lines from index `since` on are considered."""
+    """Wait until the lock has taken a statement of `kind`. Console lines before the index `since` are ignored."""
     await lock.wait_for("statement.taken", since=since, where=lambda line: line.facts["kind"] == kind)
 
 

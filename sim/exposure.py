@@ -55,7 +55,8 @@ class Search:
         )
 
     def files(self, folder: Path, without: str, read: Callable[[Path], bytes]) -> list[str]:
-        """Files below `folder` whose name or content has a hit. Files below the folder `without` are left out.
+        """Files below `folder` whose name or content has a hit. Files below the folder that `without` names are left
+        out.
 
         `read` takes a path and returns the bytes that are searched.
         """

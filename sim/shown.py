@@ -82,7 +82,7 @@ class Light:
 
 
 def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:
-    """Return the signals since the lock's ticks `since`, in order.
+    """Return, in order, the signals since the moment at which the lock's ticks were `since`.
 
     Tones of the same pitch and colour are the beats of one signal, unless there is a pause between them.
     """

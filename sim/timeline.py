@@ -250,8 +250,8 @@ def _beyond(site: Site, door: Door, tap: Tap, durable: Durable | None) -> list[M
     carried = [(moment.at, moment.name) for moment in said]
 
     def before(then: float) -> list[str]:
-        """Return which moments at the edge agent caused a moment at `then`. An outage that began after `then` caused
-        nothing.
+        """Return which moments at the edge agent caused a moment at the time `then`. An outage that began after `then`
+        caused nothing.
         """
         return [name for at, name in carried if name == "edge.stored" or at <= then]
 

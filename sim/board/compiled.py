@@ -76,7 +76,7 @@ def _speak_alike(program: str, compiler: str) -> bool:
 
 
 def _make(made: Path, modules: dict[str, bytes]) -> None:
-    """Write all `modules` to the folder `made`, or nothing."""
+    """Write all `modules` to the folder `made`, or none of them."""
     with tempfile.TemporaryDirectory(dir=made.parent) as temporary:
         whole = Path(temporary, "whole")
         for path, content in modules.items():

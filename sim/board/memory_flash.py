@@ -14,10 +14,10 @@ SECTOR = layout.SECTOR
 
 
 class MemoryFlash(NorFlash):
-    """A partition with a number of `sectors`. The partition is blank, or has a copy of `content`.
+    """A partition of `sectors` sectors. The partition is blank, or has a copy of `content`.
 
     Each finished operation is appended to `log` under `name`. `power` is the number of operations that succeed before
-    the power is cut. Several partitions can share it. A partition that is `dead` ignores what is programmed.
+    the power is cut. Several partitions can share this number. A partition that is `dead` ignores what is programmed.
     """
 
     def __init__(

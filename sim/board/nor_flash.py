@@ -1,8 +1,8 @@
 """Emulates NOR flash, for the lock's board and for tests. Runs on both runtimes.
 
 Programming clears bits and never sets them. Only erasing a sector sets bits, and it sets all bits of the sector. If
-`cut_at` is n, the power is cut at the n-th program or erase, counted from 1. This operation is then half done if `torn`
-is true. Otherwise it is not done at all.
+`cut_at` is n, the power is cut at the n-th program or erase operation, counted from 1. This operation is then half done
+if `torn` is true. Otherwise it is not done at all.
 """
 
 from sim.board import layout
@@ -39,12 +39,12 @@ class NorFlash:
         raise PowerCut
 
     def done(self, at: int, data: "bytes | None") -> None:
-        """Called after each operation at `at`. `data` is what was programmed there, or None if the sector at `at` was
-        erased.
+        """Called after each operation at the address `at`. `data` is what was programmed there, or None if the sector
+        at `at` was erased.
         """
 
     def program(self, at: int, data: "Any") -> None:
-        """Program `data` at `at`: clear each bit that is 0 in `data`."""
+        """Program `data` at the address `at`: clear each bit that is 0 in `data`."""
         self._do(at, data)
         self.programs += 1
         self.programmed += len(data)

@@ -45,7 +45,7 @@ class Watch:
     """Watches `site` while `attend`ed, and gives each change to `publish`. `people` maps the name of each known person
     to the person's id.
 
-    `on_look` is called at each look.
+    `on_look` is called each time that the site is checked.
     """
 
     def __init__(

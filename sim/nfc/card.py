@@ -24,10 +24,10 @@ _CARRIER = 13_560_000
 class Traits:
     """The parameters of a card.
 
-    `fsci`, `fwi` and `sfgi` are frame size, waiting time and guard time, as indices of clause 5.2. `rates` are bit
-    rates as TA(1). `wtxm` is the number of waiting times that the card asks for when it needs more time. `sel_res` is
-    SAK, 0x20 for ISO-DEP. With `wakes`, the card answers WUPA after HLTA, as the standard demands. With `fresh_uid`,
-    the card has a new UID each time it gets power, as phones have.
+    `fsci`, `fwi` and `sfgi` are frame size, waiting time and guard time, as indices of clause 5.2. `rates` are the bit
+    rates, coded as TA(1). `wtxm` is the number of waiting times that the card asks for when it needs more time.
+    `sel_res` is SAK, 0x20 for ISO-DEP. With `wakes`, the card answers WUPA after HLTA, as the standard demands. With
+    `fresh_uid`, the card has a new UID each time it gets power, as phones have.
     """
 
     fsci: int = 8

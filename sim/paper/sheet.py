@@ -98,7 +98,7 @@ class Sheet:
         return f'<path {look} stroke-linejoin="round" d="{data}"/>'
 
     def pdf(self, made: datetime) -> bytes:
-        """Return the sheet as PDF. `made` is the time of making that is written into the file.
+        """Return the sheet as PDF. `made` is written into the file as the time at which the file was made.
 
         Raises ConfigError `card.font` if a part of the font cannot be used.
         """

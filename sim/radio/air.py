@@ -101,8 +101,8 @@ PART_OPCODES = {0x1B: "notification", 0x52: "write"}
 
 @dataclass
 class PartFault:
-    """A fault that hits one part of a message. From now on, matching parts are counted from 1, and the fault hits part
-    `at`.
+    """A fault that hits one part of a message. From now on, matching parts are counted from 1, and the fault hits the
+    part with the number `at`.
 
     `what` is "drop", "duplicate", "delay" (by `seconds`, together with everything after it in that direction) or "cut"
     (the connection breaks instead). If `carried_by` is given, only a "notification" or only a "write" matches. Only

@@ -93,7 +93,7 @@ class Adapter:
 
 
 class _Installed:
-    """Holds the argument of `install`. Later it also holds the adapter that was attached."""
+    """Holds the argument of `install`. Once an adapter is attached, it holds this adapter instead."""
 
     def __init__(self, adapter: Adapter | str) -> None:
         self._given = adapter

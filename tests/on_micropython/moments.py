@@ -47,7 +47,7 @@ class Moments:
         return called
 
     def find(self) -> None:
-        """Make each read of the clock and each printed line a moment."""
+        """Let each reading of the clock and each printed line count as a moment."""
         for owner, name in ((ticks, "now"), (builtins, "print")):
             setattr(owner, name, self.around(getattr(owner, name)))
 

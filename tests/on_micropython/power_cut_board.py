@@ -42,7 +42,7 @@ class Lost(Exception):
 
 
 def must(holds: bool, what: str) -> None:
-    """Raise Lost unless the condition `holds` is True. `what` describes the failure."""
+    """Raise Lost if `holds` is False. `what` describes the failure."""
     if not holds:
         raise Lost(what)
 

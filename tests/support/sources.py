@@ -26,7 +26,7 @@ CPYTHON_ONLY = {
 """Files of the dual-runtime rooms that the lock never loads."""
 
 LOCK_TAKES_BODY = {"TYPE_CHECKING": False, "_MICROPYTHON": True}
-"""Names that are conditions of imports. The value says whether the lock runs the imports under `if <name>:`."""
+"""Names that occur as `if <name>:` before imports. The value says whether the lock runs these imports."""
 
 
 @dataclass(frozen=True)
