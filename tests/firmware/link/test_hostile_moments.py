@@ -53,6 +53,7 @@ def test_a_phone_that_is_gone_as_soon_as_it_is_there_is_looked_for_again() -> No
     script = """
 import asyncio
 from firmware.mdoc_ble import client
+from firmware.mdoc_reader.response_buffer import ResponseBuffer
 from firmware.hardware.radio import Radio
 from protocol.errors import TransportError
 from protocol.mdoc import ble
@@ -88,7 +89,7 @@ async def taps():
     stack = Stack()
     radio = Radio(stack)
     radio.active(True)
-    session = client.ClientSession(radio, SERVICE, 1000)
+    session = client.ClientSession(radio, SERVICE, 1000, ResponseBuffer())
     await session.begin()
     try:
         await session.ready()
