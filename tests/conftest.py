@@ -21,7 +21,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 
 def pytest_configure() -> None:
-    """Let the tests' programs take Ctrl-C. What a script starts with `&` ignores it, and so do its own children."""
+    """Let the tests' programs take Ctrl-C. A program that a script starts with `&` ignores Ctrl-C, and so do the
+    program's children.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -20,7 +20,7 @@ from sim.nfc.card import Card, Traits
 from sim.words import Phrase, phrase
 
 _TORN_AFTER = 8
-"""Number of commands that a phone answers before it is taken away, in the middle of the handover."""
+"""Somebody takes the phone away in the middle of the handover, when the phone has answered this number of commands."""
 _STICKER = Traits(sel_res=0x00, sens_res=b"\x00\x44")
 """Parameters of a sticker (NTAG 21x): it does not speak ISO/IEC 14443-4."""
 
@@ -33,7 +33,7 @@ class _Action:
     describes it.
 
     `takes` names the thing that the action occupies, at its door or at the whole site. Until the action is over, no
-    other act can take this thing. `needs` names what else must be free when it begins.
+    other act can take this thing. `needs` is what else must be free when the action begins.
 
     An action with two directions has a field that is true or false. `off` describes the action if this field is false.
     """
@@ -170,13 +170,13 @@ class Acts:
         await self._tap(self._door(fields), self._guest("tampered"))
 
     async def tear(self, fields: Fields) -> None:
-        """Hold a phone to the reader, and take it away in the middle. The phone shows the ID, and not its stay key."""
+        """Hold a phone to the reader, and take it away in the middle. The phone shows the ID, but no stay key."""
         visitor = self._guest(fields["person"]).visitor
         phone = replace(visitor.phone, stay_keys=None)
         await self._door(fields).tap(replace(visitor, phone=phone), tear_off_after=_TORN_AFTER)
 
     async def take_away(self, fields: Fields) -> None:
-        """Take away the phone that is at the reader. It does nothing if the phone has left meanwhile."""
+        """Take away the phone that is at the reader. If the phone has gone already, nothing happens."""
         await self._door(fields).reader.remove()
 
     async def tag(self, fields: Fields) -> None:

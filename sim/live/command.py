@@ -39,7 +39,9 @@ class Settings:
 
 
 def bound(port: int) -> socket.socket:
-    """Return a listening socket at `port` of the loopback interface. Raises ConfigError `live.port` if it is in use."""
+    """Return a listening socket at `port` of the loopback interface. Raises ConfigError `live.port` if the port is in
+    use.
+    """
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -87,7 +87,7 @@ class Connection(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request. uvicorn limits the time until its first byte (`timeout_keep_alive`)."""
+        """Wait for the next request. uvicorn limits the time until the request's first byte (`timeout_keep_alive`)."""
         self._idle_since = next(_moments)
         super().on_response_complete()
 

@@ -5,8 +5,9 @@ name of that page's host may lead to the server (DNS rebinding). So a request mu
 origin. Whoever acts must also show the token, which only the address of the page contains. The token is in the part of
 an address that a browser never sends.
 
-A browser does not say the origin of a navigation or a download, but it says whether another site asked for it (Fetch
-Metadata). Another page may only lead to the page itself. A download of the events would never end.
+When a browser navigates or downloads, it does not send the origin. But it says whether another site has asked for the
+navigation or the download (Fetch Metadata). Another page may have a link to the live page, but to nothing else of the
+server. A download of the events would never end.
 """
 
 import secrets
@@ -27,7 +28,9 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""Headers of every answer. The server adds them (`sim/live/connections.py`), also to what no guard sees."""
+"""Headers of every answer. The server adds these headers (`sim/live/connections.py`), even to answers that no guard
+sees.
+"""
 _OWN_SITES: tuple[list[str], ...] = ([], ["same-origin"], ["none"])
 """Values of the header Sec-Fetch-Site that are not those of another page. The value `none` means that somebody typed
 the address. Old browsers do not send the header.

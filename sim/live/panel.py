@@ -86,7 +86,7 @@ class Panel:
                 return self._lit(self._light.levels)
         if facts.get("pwm") == pins.BUZZER:
             tone = facts["freq"] if facts["duty"] else 0
-            if tone and self._sign == "obstructed":  # that signal has no tone, and its colour is that of "again"
+            if tone and self._sign == "obstructed":  # "obstructed" has the colour of "again", but no tone
                 self._sign = "again"
             return replace(self.face, tone=tone)
         return self.face

@@ -28,7 +28,7 @@ from sim.tap import Tap
 from sim.words import Phrase, phrase
 
 Read = tuple[Phrase | str, object]
-"""Name and value of something that a party could read. Names of elements and fields are those of the data."""
+"""Name and value of something that a party could read. Elements and fields have the same names as in the data."""
 
 _LOCK_ID, _COUNTER, _PREVIOUS = phrase("lock id"), phrase("counter"), phrase("hash of the previous record")
 _SIZE = phrase("size in bytes")

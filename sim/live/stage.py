@@ -30,7 +30,9 @@ def now_ms() -> int:
 
 
 def plan(doors: int, threads: bool = False) -> Plan:
-    """Return the plan of the page's own site: `doors` doors of one listing, each with an edge agent of its own."""
+    """Return the plan of the page's own site. The number of its doors is `doors`. All doors belong to one listing, and
+    each has its own edge agent.
+    """
     return Plan(
         doors=doors,
         edges=[(number,) for number in range(1, doors + 1)],

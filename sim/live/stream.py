@@ -29,7 +29,7 @@ Told = tuple[str, Any]
 
 @dataclass(eq=False)
 class Client:
-    """One connected browser. `first` is what only this browser gets, and `queue` gets all later messages.
+    """One connected browser. `first` has the messages that only this browser gets. All later messages go into `queue`.
 
     `dropped` is set when the browser did not keep up.
     """
@@ -104,7 +104,7 @@ class Stream:
 
 def number(text: str) -> int | None:
     """Return the number that is written in the digits of `text`. Returns None for any other text, and for more than 20
-    digits: nothing here has such a number, and Python refuses to read very long ones.
+    digits. Nothing here has so long a number, and Python refuses to read very long numbers.
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
 

@@ -35,7 +35,7 @@ class _DoorWatch:
         self.taps: dict[int, dict[str, Any]] = {}
         """The last message of each tap, by the tap's number. Of the taps that are over, only the newest are kept."""
         self.over: set[int] = set()
-        """Numbers of the taps that are over, so that nothing about them can change any more."""
+        """Numbers of the taps that are over. Nothing about these taps can change any more."""
         self.stores: dict[str, Any] | None = None
         self.seen: tuple[int, ...] = ()
         self.board: Told | None = None

@@ -30,11 +30,14 @@ from tests.support.ble_world import BleWorld, ble_world
 _CN = Profile.parse(PROFILES["CN"])
 _ORDER = [_CN.request(types) for types in _CN.requests]
 _FIRST, _SECOND, _FOURTH = _ORDER[:1], _ORDER[:2], _ORDER[:4]
-"""The requests in one session. The wallet has the first, the second or the fourth document type of the order."""
+"""The requests in one session. The wallet has the document type that is the first, the second or the fourth in the
+order of requests.
+"""
 _ITEMS = [_CN.request([issuer.MDL])]
 _REST = [_CN.request([doc_type for types in _CN.requests[1:] for doc_type in types])]
-"""One request for all types except the first. This request is sent at the second tap if the wallet has ended the first
-session early."""
+"""A request for all types at once, except the first type. This request is sent at the second tap if the wallet has
+ended the first session early.
+"""
 
 
 @dataclass

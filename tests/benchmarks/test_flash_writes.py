@@ -13,8 +13,8 @@ PROGRAMMED, ERASED = 1.5, 0.25
 
 
 APART = 0.17
-"""Hours between two openings. If this time were shorter, openings would be counted instead of recorded, and would write
-less.
+"""Hours between two openings. With a shorter time between openings, the lock would count openings instead of recording
+them, and would write less.
 """
 
 

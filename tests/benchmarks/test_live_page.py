@@ -54,7 +54,7 @@ def drawn(page: "Page", tap: str) -> dict[str, float]:
 def delays(tap: Tap, at: dict[str, float]) -> list[float]:
     """Return, in milliseconds, how long after its report each moment of the lock was drawn.
 
-    Reports have monotonic times. Browser and server are on one machine, so both have its time of day.
+    Reports have monotonic times. Browser and server are on one machine, so both have the same time of day.
     """
     reported = {f"{line.event} 1": line.at for line in reversed(tap.console)}
     if tap.moved is not None:

@@ -2,8 +2,8 @@
 
 Neither library runs on MicroPython as it stands, because both need modules of CPython's standard library. So this file
 writes stand-ins for these modules into a temporary folder. The files with the mathematics are those of the packages,
-unchanged. embit computes with the constants of P-256, because it knows only the curve of Bitcoin. Both libraries check
-less than ours: neither hides the private key from an observer of times, and embit's ECDH takes any point.
+unchanged. embit computes with the constants of P-256, because it knows only the curve of Bitcoin. Both libraries do
+less than ours: neither hides the private key from somebody who measures times, and embit's ECDH takes any point.
 """
 
 import json
@@ -23,7 +23,7 @@ ECDSA = ("der", "ecdsa", "ellipticcurve", "errors", "numbertheory", "util")
 
 STAND_INS = {
     "__future__.py": "division = None\n",
-    "hmac.py": "",  # Only for making nonces, and the benchmark passes the nonces.
+    "hmac.py": "",  # The library needs this module only to make nonces, but the benchmark passes the nonces.
     "warnings.py": "",
     "base64.py": "",
     "itertools.py": "def chain(*parts):\n    return [each for part in parts for each in part]\n",

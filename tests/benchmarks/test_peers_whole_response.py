@@ -1,8 +1,9 @@
 """Our verifier on CPython beside two other libraries: the time for the same response, and what each library checks.
 
-The response is that of a phone with one driving licence, which `pymdoccbor` issued. "bare" is no verifier. It does only
-what every verifier has to do, with `cbor2` and `cryptography`: decode, hash the elements, read one certificate, and
-verify three signatures. It compares nothing. So it shows how little time a verifier could take.
+The response is that of a phone with one driving licence, which `pymdoccbor` issued. "bare" is not a verifier. "bare"
+does only what every verifier has to do, with `cbor2` and `cryptography`: decode, hash the elements, read one
+certificate, and verify three signatures. "bare" compares nothing. So "bare" shows how little time a verifier could
+take.
 
 Each library also gets responses with one defect each. So the table of checks shows what the libraries do, and not what
 they promise.
@@ -36,7 +37,7 @@ ROUNDS, IN_A_ROW = 40, 10
 MISSING = "the group `bench` of pyproject.toml is not installed"
 NAME_SPACE = "org.iso.18013.5.1"
 NOW = datetime.now(UTC)
-"""The real time, because pymdoccbor uses no other time."""
+"""This is the real time, because pymdoccbor cannot use any other time."""
 MOMENT = int(NOW.timestamp()) + 86400
 
 # Every verifier reads the trusted root once, before the first response.
@@ -50,7 +51,7 @@ def presented(
     change: Callable[[Any], None] = lambda _: None,
     method: str = "deviceSignature",
 ) -> Case:
-    """Return a response with a licence that was issued under `iaca` and lasts for so many days."""
+    """Return a response with a licence that was issued under `iaca` and is valid for `lasts` days."""
     point = crypto_cpython.public("P-256", key("device").private_numbers().private_value.to_bytes(32, "big"))
     until = (NOW + timedelta(lasts)).date()
     data = issuer.specimen(issuer.MDL)
@@ -130,7 +131,7 @@ def test_the_time_to_verify_a_whole_response() -> None:
     case = presented()
     best = dict.fromkeys(VERIFIERS, float("inf"))
     for _ in range(ROUNDS):
-        # By turns, so that whatever slows this machine down slows all of them down.
+        # The verifiers take turns. So a time in which this machine is slow affects all of them.
         for each in VERIFIERS:
             for _ in range(IN_A_ROW):
                 start = process_time()

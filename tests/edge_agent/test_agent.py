@@ -1,4 +1,4 @@
-"""The whole agent with a real broker and a real disk. Only the radio link is replaced, by one without Bluetooth."""
+"""The whole agent with a real broker and a real disk. Only the radio link is not real: it works without Bluetooth."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -134,7 +134,7 @@ def test_status_tells_what_nobody_foresaw_by_type(file: Path, capsys: pytest.Cap
 
 @contextlib.contextmanager
 def _closed(folder: Path) -> Iterator[None]:
-    """Make `folder` unreadable in this block, as it is for every user except the service's user."""
+    """Make `folder` unreadable in this block. The service's folder is unreadable in this way for all other users."""
     owner = os.geteuid()
     folder.chmod(0)
     if owner == 0:

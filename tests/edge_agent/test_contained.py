@@ -80,7 +80,7 @@ def greeting(*hellos: bytes) -> Answer:
 
 
 async def a_record_is_brought_twice(store: LinkStore, faults: Faults) -> None:
-    """A lock has one record. Return once the record was brought on the second connection."""
+    """A lock has one record. Return as soon as the lock has sent the record on the second connection."""
 
     def answer(message: tuple[object, ...]) -> list[bytes]:
         return [rogue_lock.hello(2)] if message[2] == 0 else [rogue_lock.record(1)]

@@ -1,4 +1,4 @@
-"""Numbers with their noun: one record, two records."""
+"""A noun fits its number: one record, two records."""
 
 from edge_agent.counted import counted
 

@@ -18,7 +18,9 @@ from tests.support.signing_lock import SigningLock, opened
 
 
 def junk(lock: SigningLock, size: int = 3700) -> Iterator[Record]:
-    """Records that a fake lock signs and chains. Their content is not sealed, but the edge cannot see this."""
+    """Yield records of a fake lock. Each record is signed and continues the chain. The content is not sealed, but the
+    edge cannot see this.
+    """
     while True:
         last = lock.records[-1].payload_hash if lock.records else record.GENESIS
         payload = cbor.encode([1, lock.lock_id, len(lock.records) + 1, last, os.urandom(size)])

@@ -71,7 +71,7 @@ def test_after_a_loss_the_stream_resumes_at_the_right_record(fault: str) -> None
                 world.air.cut_after = 5
             elif fault == "out of range":
                 world.air.set_in_range(ADDRESS, False)
-                await asyncio.sleep(0.1)  # this is the outage, so there is no event to wait for
+                await asyncio.sleep(0.1)  # the radio is out of range for this time, and no event marks its end
                 world.air.set_in_range(ADDRESS, True)
             else:
                 await world.kill()
@@ -171,7 +171,7 @@ def test_without_a_pass_no_lock_is_connected_and_with_one_it_is() -> None:
         known = without_pass()
         before = world.air.data_packets
         async with linked(store, known=known):
-            await asyncio.sleep(0.2)  # this is time for several attempts, but the link must not make any
+            await asyncio.sleep(0.2)  # in this time, the link could try several times, but it must not try
             assert world.air.data_packets == before
             known.take(KEYS.passes())
             await store.until(lambda: bool(store.hellos))

@@ -149,13 +149,15 @@ def test_a_record_whose_signature_is_refused_and_was_damaged_here_is_set_aside_a
 def test_a_refused_record_is_judged_by_its_copy_on_the_disk_and_not_by_what_arrived(
     edge: Edge, lock: SigningLock
 ) -> None:
-    """The copy has to be parsed again. What was known at its arrival would call the record good, and another one."""
+    """The copy must be parsed again. By the data from its arrival, the record would be good, and the refusal would be
+    about another record.
+    """
     copy = edge.damage(2, -80)
     assert edge.outbox.queued((lock.lock_id, 2)) == (copy.raw, lock.records[1].payload_hash)
     assert copy.payload_hash != lock.records[1].payload_hash
     edge.told(lock.refusal(SIGNATURE, copy, lock.records[2]))
     assert (edge.aside(), edge.disputed()) == ([(2, SIGNATURE)], [(3, SIGNATURE)])
-    edge.cut_short(4)  # a copy that is no record any more
+    edge.cut_short(4)  # this copy is not a record any more
     edge.told(lock.refusal(SIGNATURE, lock.records[3]))
     assert edge.aside() == [(2, SIGNATURE), (4, SIGNATURE)]
 
@@ -181,7 +183,7 @@ def test_a_refusal_for_a_reason_that_this_agent_does_not_know_keeps_the_record_a
 def test_a_refusal_of_another_payload_under_that_counter_does_nothing(edge: Edge, lock: SigningLock) -> None:
     """The refusal is about a record that is not stored here. That record has the same counter as ours.
 
-    The lock or a stranger made it.
+    The lock or a stranger made that record.
     """
     edge.told(*(lock.refusal(code, lock.make(counter=2)) for code in (EQUIVOCATION, SIGNATURE, "other")))
     assert (edge.queue(), edge.aside(), edge.disputed()) == (ALL, [], [])

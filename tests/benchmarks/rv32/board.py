@@ -1,9 +1,9 @@
 """The virtual board: a RISC-V machine in qemu that runs the firmware, beside the simulator's stand-ins for its chips.
 
 `python -m tests.benchmarks.rv32.board ELF IMAGE MODE` is what the simulator starts instead of a lock. This process has
-the stand-ins of `sim/board/modules`, with their sockets to reader chip, radio and pins. The modules in `guest` stand
-for them in the machine and call them here. Each line of the lock's console gets one more fact: `insn`, the number of
-instructions that the firmware has run. Lines of our own begin with `rv32.`.
+the stand-ins of `sim/board/modules`, with their sockets to reader chip, radio and pins. In the machine, the modules in
+`guest` take the place of the stand-ins, and call the stand-ins here. Each line of the lock's console gets one more
+fact: `insn`, the number of instructions that the firmware has run. Lines of our own begin with `rv32.`.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Board:
             return encode((name, [each for each in error.args if isinstance(each, int | str)]))
 
     def _plain(self, value: Any) -> Any:
-        """Return `value` with a UUID of the stand-ins as one of the messages."""
+        """Return `value`, with each UUID of the stand-ins replaced by a `Uuid` of the messages."""
         if type(value).__name__ == "UUID":
             return Uuid(bytes(value))
         if isinstance(value, tuple):
@@ -115,7 +115,8 @@ class Board:
         return self._devices[place]
 
     def _on_radio(self, event: int, data: tuple[Any, ...]) -> None:
-        # On the chip the handler reads a written value at once. Here the next write may come first, so send the value.
+        # On the chip the handler reads a written value at once. Here, the next write may come before the handler reads,
+        # so send the value.
         written = (bytes(self._devices["BLE"].gatts_read(data[1])),) if event == _GATTS_WRITE else ()
         self._happened("ble", event, data, *written)
 
@@ -224,7 +225,7 @@ class _Pin:
 
 
 class _Trigger:
-    """An input of the bus that is no pin."""
+    """An input of the bus that is not a pin."""
 
     def __init__(self, happened: Callable[[], None]) -> None:
         self._happened = happened

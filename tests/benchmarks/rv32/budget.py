@@ -1,4 +1,6 @@
-"""The time of each kind of tap on the chip, as air + computation + flash, and a picture of it.
+"""Computes the time of each kind of tap on the chip, and draws a picture of these times.
+
+A time is the sum of three parts: air, computation and flash.
 
 Nothing here was measured on a chip. Times on the air come from the counts of `tests/benchmarks/test_air_counts.py`,
 computation from instructions counted in qemu, and flash from a data sheet.
@@ -15,13 +17,17 @@ CLOCK_HZ = 160_000_000
 """The chip's clock. One instruction is taken to need one cycle, so real times are longer."""
 
 CHECK_IN_NFC_MS = 309
-"""A resident e-ID, the first type that is asked for, over NFC at 106 kbit/s ("resident e-ID, 1st")."""
+"""Time on the air if the guest has a resident e-ID, which is the first type that the lock requests, over NFC at 106
+kbit/s ("resident e-ID, 1st").
+"""
 CHECK_IN_BLE_MS = 225
-"""The same over BLE, from the connection on, with an MTU of 515 and a connection interval of 15 ms."""
+"""Time on the air for the same document over BLE, counted from the connection, with an MTU of 515 and a connection
+interval of 15 ms.
+"""
 ENGAGEMENT_MS = 60
 """The part of the exchange that stays on NFC if the rest goes over BLE: six commands, about 600 bytes."""
 FINDING_MS = 50
-"""An assumption: the phone and the lock need so long to find each other over BLE."""
+"""An assumption: the phone and the lock need this time to find each other over BLE."""
 PAGE_MS, PAGES = 0.4, 4
 """Typical time to program a page of 256 bytes (Winbond W25Q32JV, tPP; at most 3 ms), and the pages that a record of 627
 bytes and its header touch. Nothing is erased during a tap."""
@@ -109,7 +115,7 @@ _LEFT, _WIDTH, _ROW, _TOP = 270, 560, 24, 60
 
 
 def picture(counts: Mapping[str, int]) -> str:
-    """Return the budgets and the figures of others as bars, in SVG."""
+    """Return a picture in SVG: the budgets, and the figures that others report, as bars."""
     bars = budgets(counts)
     scale = _WIDTH / max([one.whole for one in bars] + [ms for _, ms in OTHERS])
     height = _TOP + _ROW * (len(bars) + len(OTHERS) + 1) + 24

@@ -20,7 +20,9 @@ def recorded() -> dict[str, int]:
 
 
 def filled(page: str, counts: Mapping[str, int]) -> str:
-    """Return the text of the page with the tables for `counts`. Each stands between two comments with its name."""
+    """Return the text of the page with the tables for `counts`. Each table is between two comments that have the
+    table's name.
+    """
     return _between(_between(page, "counts", table.lines(counts)), "budget", budget.lines(counts))
 
 

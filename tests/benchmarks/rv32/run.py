@@ -36,7 +36,7 @@ class Machine(Interpreter):
     """The RISC-V machine in qemu, as the simulator's interpreter of a lock. `program` is the ELF file.
 
     Only boots happen here. The lock is enrolled on the unix port. `content` is the file with what the machine finds in
-    its memory. `bytes` is its heap, unless HEAP in the environment of a boot says otherwise.
+    its memory. `bytes` is the size of the machine's heap, unless HEAP in the environment of a boot has another size.
     """
 
     content: str = ""
@@ -124,7 +124,9 @@ def _to_the_strike(tap: Tap, say: Say) -> int:
 
 
 async def heap(machine: Machine, counts: Counts, say: Say) -> None:
-    """Find the smallest heap, to 2 KB, with which a lock boots, talks to its edge agent and lets a new guest in."""
+    """Find, with an error of at most 2 KB, the smallest heap with which a lock boots, talks to its edge agent and lets
+    a new guest in.
+    """
     with tempfile.TemporaryDirectory() as folder:
         async with build(Path(folder), 7, machine) as site:
             fails, passes = 96 * KB, machine.bytes
@@ -137,8 +139,9 @@ async def heap(machine: Machine, counts: Counts, say: Say) -> None:
 
 
 async def _fits(site: Site, door: Door, size: int) -> bool:
-    """Return whether a lock with `size` bytes of heap boots, fetches the time and lets a new guest in, without an error
-    for want of memory."""
+    """Return whether a lock with `size` bytes of heap boots, fetches the time and lets a new guest in, and never runs
+    out of memory.
+    """
     await door.lock.kill()
     before = len(door.lock.console)
     visit = asyncio.create_task(_visit(site, door, size))

@@ -41,12 +41,13 @@ OTHERS = {
     "SHA-256": "SHA-256 of 3 KB",
     "import": "import of the lock's modules",
 }
-"""What is counted besides, in millions of instructions."""
+"""Other things that are counted, in millions of instructions."""
 
 
 def lines(counts: Mapping[str, int]) -> list[str]:
-    """Return the lines of the table, in Markdown. `counts` has instructions, and bytes for "visit". A row that was not
-    counted says so."""
+    """Return the lines of the table, in Markdown. `counts` has numbers of instructions, but for "visit" a number of
+    bytes. A row that was not counted says so.
+    """
     made = ["| | counted | aim | |", "| --- | --- | --- | --- |"]
     for row in ROWS:
         unit = "KB" if row.unit == KB else "M"

@@ -1,4 +1,4 @@
-"""The host's end of the messages in `guest/hosted.py`: values as bytes, and back."""
+"""The host's end of the messages in `guest/hosted.py`: turns values into bytes, and bytes into values."""
 
 from typing import Any
 

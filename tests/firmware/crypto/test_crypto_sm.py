@@ -1,4 +1,4 @@
-"""SM2 and SM3 against the national standards and gmalg, on CPython and on the lock."""
+"""SM2 and SM3 give the results of the national standards and of gmalg, on CPython and on the lock."""
 
 from collections.abc import Callable
 from typing import Any
@@ -178,7 +178,7 @@ def test_the_published_vectors_of_the_suite_are_judged_as_published(run: Run) ->
     calls: list[Call] = [("digest", ["SM3", unhex(case.get("message_hex", ""))]) for case in suite["sm3"]]
     assert run(calls) == [unhex(case["digest"]) for case in suite["sm3"]]
     good = suite["sm2_sign"][0]
-    # Cases with a different user id or without Z are left out here. A test above makes them with gmalg.
+    # Cases with a different user id or without Z are left out here. A test above makes such cases with gmalg.
     for case in [{"change": {}}, *suite["sm2_sign_negative"]]:
         if {"user_id_ascii", "note"} & case["change"].keys():
             continue

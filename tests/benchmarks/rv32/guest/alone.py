@@ -30,7 +30,7 @@ def _digest(crypto, name, data):
 
 
 def run():
-    """Measure everything, without a lock beside it. The collector runs when the heap is full."""
+    """Measure everything while no lock runs. The collector runs when the heap is full."""
     from firmware import crypto
 
     gc.threshold(-1)
@@ -48,7 +48,7 @@ def run():
 
 
 def beside():
-    """Measure a P-256 verification beside the lock that runs."""
+    """Measure a P-256 verification while the lock runs."""
     from firmware import crypto
 
     _measure("beside", _verification(crypto, "p256", "P-256", "SHA-256"), 3)

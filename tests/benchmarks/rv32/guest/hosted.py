@@ -33,8 +33,8 @@ def _semihost(a0, a1):
 
 @micropython.asm_rv32
 def _account_for(a0, a1):
-    # Add the instructions since the last call to the account whose place was given then. a0: the box, a1: the account
-    # from now on. Box: 0 and 4 the count at the last call, 8 the place of the present account.
+    # Count the instructions that have run since the last call, for the account that the last call named. a0: the box,
+    # a1: the account from now on. Box: 0 and 4 the count at the last call, 8 the place of the present account.
     label(again)
     data(4, 0xC82026F3)  # rdinstreth a3
     data(4, 0xC0202673)  # rdinstret a2
@@ -129,7 +129,9 @@ def connect(folder):
 # --- values in messages ----------------------------------------------------------------------------------------------
 
 _made = {}
-"""Constructors for the host's values of a type that MicroPython does not have, by their letters."""
+"""The host may send values of a type that MicroPython does not have. For the letter of each such type, this is the
+function that makes the value.
+"""
 
 
 def register(letter, make):

@@ -119,7 +119,7 @@ class UART(io.IOBase):
 
 
 class WDT:
-    """Does nothing. The host may be slow, and its slowness is none of the firmware's."""
+    """Does nothing. The host may be slow, but this is not the firmware's fault."""
 
     def __init__(self, id=0, timeout=5000):
         pass

@@ -13,7 +13,7 @@ def on_event(key, handler):
 
 
 class poll:
-    """As `select.poll`. It knows objects with an `ioctl` of their own; any other object is never ready."""
+    """Works like `select.poll`, but only for objects with an `ioctl` of their own. Any other object is never ready."""
 
     def __init__(self):
         self._known = []

@@ -11,7 +11,7 @@ import machine  # noqa: F401
 
 
 def _shrink(address, heap):
-    """Make the heap smaller, as if it had been made with `heap` bytes. `address` is that of `mp_state_ctx`.
+    """Make the heap smaller, as if MicroPython had made a heap of `heap` bytes. `address` is that of `mp_state_ctx`.
 
     The fields are found by what must be true of them: the table has two bits for each block of 16 bytes of the pool.
     """
@@ -27,7 +27,7 @@ def _shrink(address, heap):
         if word(at) == total >> 6:
             for end in range(at + 8, at + 24, 4):
                 if word(end) - word(end - 4) == total:
-                    blocks = heap * 2 // 131  # a byte of the table and half a byte for finalisers for 64 bytes
+                    blocks = heap * 2 // 131  # 64 bytes need 1 byte of the table, and half a byte for finalisers
                     state[at : at + 4] = blocks.to_bytes(4, "little")
                     state[end : end + 4] = (word(end - 4) + (blocks << 6)).to_bytes(4, "little")
                     if gc.mem_alloc() + gc.mem_free() != blocks << 6:
@@ -37,7 +37,8 @@ def _shrink(address, heap):
 
 
 def run(pipes, mode, address, heap, base):
-    """Do as `mode` says: "lock" or "crypto". `heap` is the size of the heap without what these modules keep there.
+    """Do as `mode` says: "lock" or "crypto". `heap` is the size of the heap, not counting what these modules keep in
+    the heap.
 
     `base` is what was allocated before these modules were imported.
     """
