@@ -63,6 +63,10 @@ class VirtualPn532:
         self._terminal: tuple[int, int] | None = None
         self._card: Card | None = None
 
+    def expect(self, traits: Traits) -> None:
+        """Give the next phones these parameters."""
+        self.traits = traits
+
     def go_wrong(self, faults: Faults) -> None:
         """Use other faults and their seed from now on."""
         self._faults, self._chance = faults, Chance(faults.seed)

@@ -297,6 +297,31 @@ class Phone:
         """Change every later answer in this way, or be honest again if `what` is None."""
         self.tamper = what
 
+    def behave(self, habits: Habits) -> None:
+        """Have other habits from the next tap on."""
+        self.habits = habits
+
+    def hand_over(self, negotiated: bool) -> None:
+        """Make a negotiated handover from the next tap on, or a static one."""
+        self.negotiates = negotiated
+
+    def offer_ble_alone(self, mode: Mode, radio: BleLine) -> None:
+        """Offer retrieval over BLE in this mode, by `radio`, and no retrieval over NFC."""
+        self.nfc, self.ble_modes, self.radio = False, frozenset({mode}), radio
+
+    def offer_nothing(self) -> None:
+        """Offer no way of retrieval."""
+        self.nfc, self.ble_modes = False, frozenset()
+
+    def wait_for_owner(self) -> asyncio.Event:
+        """Wait before each answer until the owner agrees. The owner agrees by setting the event."""
+        self.agrees = asyncio.Event()
+        return self.agrees
+
+    def decline(self) -> None:
+        """Let the owner decline from now on."""
+        self.consent = lambda _: False
+
     def install_stay_keys(self) -> StayKeys:
         """Install the stay-key app. Return its keys."""
         self.stay_keys = StayKeys()

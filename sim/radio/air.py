@@ -152,6 +152,10 @@ class Air(LocalLink):
         self._unreachable: set[bytes] = set()
         self._adapters = itertools.count(1)
 
+    def go_wrong(self, *faults: PartFault) -> None:
+        """Let these faults strike from now on, and no others."""
+        self.faults = list(faults)
+
     def controller(self, name: str, address: str) -> AirController:
         """Return a new controller on this air, with `address` as its random address."""
         controller = AirController(name, link=self)

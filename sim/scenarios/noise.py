@@ -118,12 +118,12 @@ class Crew:
     async def round(self, seed: int) -> Tally:
         """Let everybody tap once with the noise of `seed`. Then one guest for each radio taps without noise."""
         door, chance, tally = self.door, random.Random(seed), Tally()
-        self.over_ble.phone.ble_modes = frozenset({chance.choice(("central", "peripheral"))})
+        self.over_ble.phone.offer_ble_alone(chance.choice(("central", "peripheral")), self.bluetooth)
         everybody = [*self.guests, self.over_ble, self.stranger]
         chance.shuffle(everybody)
         for visitor in everybody:
-            door.reader.traits = traits(chance)
-            visitor.phone.habits = habits(chance)
+            door.reader.expect(traits(chance))
+            visitor.phone.behave(habits(chance))
             noisy = partial(self._try, visitor, tally, chance)
             if visitor is self.stranger:
                 tally.wrong += await noisy()
@@ -138,9 +138,9 @@ class Crew:
     async def _try(self, visitor: Visitor, tally: Tally, chance: random.Random | None = None) -> bool:
         """Tap once. `chance` chooses the noise. Without `chance` there is no noise. Returns whether the door opened."""
         self.door.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
-        self.site.air.faults = []
+        self.site.air.go_wrong()
         if chance is not None and chance.random() < BROKEN_PARTS:
-            self.site.air.faults = [part_fault(chance, self.bluetooth.address)]
+            self.site.air.go_wrong(part_fault(chance, self.bluetooth.address))
         tap = await self.door.tap(visitor, patience=PATIENCE)
         if tap.opened:
             tally.opened += 1
@@ -166,10 +166,8 @@ async def crew(site: Site) -> AsyncIterator[Crew]:
     """
     static = site.visitor()
     negotiating = site.visitor(issuer.RESIDENT_ID, "mac")
-    negotiating.phone.negotiates = True
+    negotiating.phone.hand_over(negotiated=True)
     over_ble = site.visitor()
-    over_ble.phone.nfc = False
     async with BleProcess(site.hci, BleHabits(mtu=185)) as bluetooth:
-        over_ble.phone.radio = bluetooth
         await site.doors[0].bookings.book(static, negotiating, over_ble)
         yield Crew(site, [static, negotiating], over_ble, site.visitor(), bluetooth)

@@ -32,9 +32,9 @@ async def _nfc(script: Script, negotiates: bool) -> None:
     guests = [site.visitor(authentication=way) for way in ("signature", "mac")]
     await door.bookings.book(*guests)
     for guest in guests:
-        guest.phone.negotiates = negotiates
-        guest.phone.habits = noise.habits(chance)
-        door.reader.traits = noise.traits(chance)
+        guest.phone.hand_over(negotiates)
+        guest.phone.behave(noise.habits(chance))
+        door.reader.expect(noise.traits(chance))
         tap = await door.tap(guest)
         script.promise(
             "the phone of {guest} is read over NFC and opens the door: {habits}",
@@ -43,9 +43,9 @@ async def _nfc(script: Script, negotiates: bool) -> None:
             habits=guest.phone.habits,
         )
     stranger = site.visitor()
-    stranger.phone.negotiates = negotiates
+    stranger.phone.hand_over(negotiates)
     _refused(script, await door.tap(stranger), phrase("a stranger read in the same way is refused"), "grant.none")
-    guests[0].phone.consent = lambda asked: False
+    guests[0].phone.decline()
     _refused(script, await door.tap(guests[0]), phrase("a guest who declines on the phone is refused"), _DECLINED)
     await door.settle(2)
     script.promise("the strike moved for the two guests, once each", door.findings.openings() == 2)
@@ -55,7 +55,7 @@ async def _nfc(script: Script, negotiates: bool) -> None:
 async def _nfc_static(script: Script) -> None:
     await _nfc(script, negotiates=False)
     silent = script.site.visitor()
-    silent.phone.nfc = False
+    silent.phone.offer_nothing()
     tap = await script.door.tap(silent)
     _refused(script, tap, phrase("a phone that offers no retrieval is refused"), "reader.no_carrier")
 
@@ -66,7 +66,8 @@ async def _nfc_static(script: Script) -> None:
 async def _nfc_negotiated(script: Script) -> None:
     await _nfc(script, negotiates=True)
     empty = script.site.visitor()
-    empty.phone.negotiates, empty.phone.habits = True, Habits(empty_polls=1000)
+    empty.phone.hand_over(negotiated=True)
+    empty.phone.behave(Habits(empty_polls=1000))
     _refused(script, await script.door.tap(empty), phrase("a phone whose file stays empty is refused"), "nfc.empty")
 
 
@@ -77,29 +78,28 @@ async def _ble(script: Script, mode: Mode) -> None:
     async with BleProcess(site.hci, BleHabits(mtu=mtu)) as bluetooth:
         guest, stranger = site.visitor(), site.visitor()
         for visitor in (guest, stranger):
-            phone = visitor.phone
-            phone.nfc, phone.ble_modes, phone.radio = False, frozenset({mode}), bluetooth
-            phone.negotiates = chance.random() < 0.5
+            visitor.phone.offer_ble_alone(mode, bluetooth)
+            visitor.phone.hand_over(chance.random() < 0.5)
         await door.bookings.book(guest)
-        guest.phone.agrees = asyncio.Event()
+        agreed = guest.phone.wait_for_owner()
         before = len(door.lock.console)
         tapping = asyncio.create_task(door.tap(guest))
         await door.lock.wait_for("mdoc.asked", since=before)
         await door.bookings.book(site.visitor())
         script.promise("while the phone is being read the edge link carries a grant", not tapping.done())
-        guest.phone.agrees.set()
+        agreed.set()
         script.promise("the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"), mtu=mtu)
         script.promise("the connection had that MTU", bluetooth.mtu == mtu)
         _refused(script, await door.tap(stranger), phrase("a stranger read in the same way is refused"), "grant.none")
         way: Literal["notification", "write"] = chance.choice(("notification", "write"))
         part = chance.randint(1, 5)
-        site.air.faults = [PartFault("cut", part, way, longer_than=4, between=bluetooth.address)]
+        site.air.go_wrong(PartFault("cut", part, way, longer_than=4, between=bluetooth.address))
         tap = await door.tap(guest)
         cut = phrase("a connection cut at {way} {part} ends the read", way=_WAYS[way], part=part)
         _refused(script, tap, cut, "ble.lost", "ble.no_phone")
-        site.air.faults = []
+        site.air.go_wrong()
         script.let_in(await door.tap(guest), "the same phone is let in at the next tap")
-        guest.phone.consent = lambda asked: False
+        guest.phone.decline()
         _refused(script, await door.tap(guest), phrase("a guest who declines on the phone is refused"), _DECLINED)
     await door.settle(2)
     script.promise("the strike moved twice, for the guest", door.findings.openings() == 2)
@@ -129,7 +129,7 @@ async def _tear_off(script: Script) -> None:
         # Invent a new guest each time, because the third entry of the same guest would be counted and recorded later.
         guest = site.visitor()
         await door.bookings.book(guest)
-        door.reader.traits = noise.traits(chance)
+        door.reader.expect(noise.traits(chance))
         door.reader.go_wrong(Faults(tear_off_at=block))
         torn = await door.tap(guest)
         door.reader.go_wrong(Faults())
@@ -178,13 +178,8 @@ async def _two_phones(script: Script) -> None:
     await door.bookings.book(first, second)
     await _two_in_the_field(script, first)
     async with BleProcess(site.hci) as bluetooth:
-        phone = first.phone
-        phone.nfc, phone.ble_modes, phone.radio = (
-            False,
-            frozenset({site.random.choice(("central", "peripheral"))}),
-            bluetooth,
-        )
-        phone.agrees = asyncio.Event()
+        first.phone.offer_ble_alone(site.random.choice(("central", "peripheral")), bluetooth)
+        agreed = first.phone.wait_for_owner()
         before, shown = len(door.lock.console), len(door.bus.history)
         tapping = asyncio.create_task(door.tap(first))
         await door.lock.wait_for("mdoc.asked", since=before)
@@ -195,7 +190,7 @@ async def _two_phones(script: Script) -> None:
             await site.until(str(white), lambda: _shown(script, shown, "white"))
         script.promise(white, _shown(script, shown, "white"))
         other.cancel()
-        phone.agrees.set()
+        agreed.set()
         tap = await tapping
         begun = [line.event for line in tap.console].count("tap.start")
         script.promise("the second phone is told that the door is busy, and is not read", begun == 1)

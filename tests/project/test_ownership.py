@@ -12,8 +12,6 @@ from tests.support.sources import name, sources
 ROOMS = ("firmware", "protocol", "edge_agent", "tools", "sim")
 EXCEPTIONS = {
     "sim/board/modules/machine.py": "sets a flag of Python's own timer, whose name a class of ours has too",
-    "sim/scenarios/noise.py": "sets up phones, readers and the air anew for each guest; they lack methods for it",
-    "sim/scenarios/radios.py": "as noise.py",
 }
 """Files that change objects of other files, each with the reason."""
 
