@@ -10,8 +10,8 @@ from protocol.errors import MooringError
 def failed(error: BaseException, as_json: bool = False) -> int:
     """Print `error` and return the exit code. `error` is a MooringError, an OSError or a KeyboardInterrupt.
 
-    An OSError has the exit code of an unusable command line, because no promise is broken when a machine cannot run
-    the simulator.
+    An OSError gives the exit code of an unusable command line: this machine cannot run the simulator, but no promise is
+    broken.
     """
     status = UNUSABLE
     if isinstance(error, MooringError):

@@ -1,4 +1,4 @@
-"""A bell tells the code that watches a site when a part of the site has something new to report."""
+"""A bell rings when a part of a site has something to report. The code that watches the site listens to the bell."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""An MQTT 5 broker in a separate process: the `iotcore` wheel, which contains rumqttd, or Mosquitto if it is installed.
+"""An MQTT 5 broker in a separate process. It is rumqttd from the `iotcore` wheel, or Mosquitto if this is installed.
 
 Both are configured to keep nothing over a restart, because nothing in Mooring may depend on a broker's memory.
 

@@ -50,9 +50,10 @@ ROOM = "West Lake Lane 12, room 302"
 BARE = Fittings()
 """Fittings of a lock with a fail-secure strike and no inputs."""
 JUST_NOW = 120
-"""Seconds by which a site's time is ahead of this machine's. pymdoccbor makes documents that are valid from this
-machine's present time on. A lock knows the time only to a second or two, and rightly refuses a document that may not
-be valid yet."""
+"""Seconds by which a site's time is ahead of this machine's time. pymdoccbor makes documents that are valid from this
+machine's present time on. A lock knows the time only to a second or two, and rightly refuses a document that may not be
+valid yet.
+"""
 
 LINGERS = 0.15
 """Seconds for which the reader chip waits for a card, if the lock is a thread.

@@ -304,7 +304,7 @@ def _outage(edge: Edge, stored: float, committed: float | None) -> list[Moment]:
 
 
 def _edges(site: Site, event: str) -> list[tuple[float, dict[str, Any], Edge]]:
-    """Return the log lines with this event of all edge agents, oldest first, each together with its agent."""
+    """Collect from all edge agents the log lines with this event. Return each line with its agent, oldest first."""
     return sorted(((*one, edge) for edge in site.edges for one in edge.events(event)), key=lambda one: one[0])
 
 

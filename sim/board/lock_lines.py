@@ -1,7 +1,7 @@
 """The lines of a lock that runs in this process. The lock's modules use these lines instead of the process's sockets.
 
 A line leads directly to the handler of its peer (`sim.loopback.serving_directly`), so no byte passes through the
-system. The functions have the names and arguments of `socket` and `select`, as far as the stand-ins use them.
+operating system. The functions have the names and arguments of `socket` and `select`, as far as the stand-ins use them.
 """
 
 import select

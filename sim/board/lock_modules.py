@@ -36,7 +36,7 @@ class LockModules:
     """The modules of one lock for one boot. `write` gets the text that the lock prints.
 
     The lock's tasks run on the running event loop. The lock's program waits for these tasks. The program has a thread
-    of its own, so that it has a stack, and calls `rest` to wait for a future (see `sim.board.turns`).
+    of its own, because it needs a stack. It calls `rest` to wait for a future (see `sim.board.turns`).
     """
 
     def __init__(

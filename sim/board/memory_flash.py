@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Operation = tuple[int, int, bytes | None]
-    """Name of the flash, the address in it, and the data programmed there, or None if the sector was erased."""
+    """Name of the flash, the address in it, and the data programmed there (None if the sector was erased)."""
 
 SECTOR = layout.SECTOR
 

@@ -1,4 +1,4 @@
-"""Finds out what was in flash when the strike opened, from the board's own reports of its flash and its pins.
+"""Finds out what was in flash when the strike opened. The source is the board's own reports of its flash and its pins.
 
 The lock's console is not used. The board's stand-ins give a number to each change of flash and pins, in one sequence
 (`sim.board.line`). The host copies the journal's partition at the beginning of each boot. Together, the copy and the

@@ -27,7 +27,8 @@ CHAIN = "record.chain"
 
 QUARANTINE_ROWS = 1000
 """Maximum number of rows in quarantine for one reason. Anyone can make records that a lock did not sign. Such records
-must not fill the disk, or take the room of two records that a lock signed with one counter."""
+must not fill the disk. They must also leave room for two records that a lock signed with one counter.
+"""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listings (code TEXT PRIMARY KEY, doors INTEGER NOT NULL, admits TEXT NOT NULL);
@@ -353,7 +354,7 @@ class Store:
         return rows[0][0] if rows else None
 
     def refusals_about(self, now: int, seconds: int, code: str, lock_id: bytes) -> tuple[int, int]:
-        """Count the refusals with that code signed within `seconds` of `now`: (those about this lock, those about all
+        """Count the refusals with that code signed within `seconds` of `now`: (number for this lock, number for all
         locks).
         """
         # Refusals far after `now` do not count. Otherwise a clock that was set back would stop signing for a long time.

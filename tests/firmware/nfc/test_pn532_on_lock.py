@@ -28,6 +28,7 @@ from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Reader
 gc.collect()
 code = gc.mem_alloc() - before
+from firmware.hardware.console import lines, log
 from firmware.mdoc_reader.reader import Reading
 from protocol.errors import MooringError
 
@@ -56,14 +57,16 @@ async def occupied():
 async def main():
     uart = UART(1, 115200)
     reader = Pn532Reader(Hsu(uart))
-    taps = []
+    taps, heard = [], []
     if given["away"]:
         asyncio.create_task(occupied())
         card = await reader.wait_for_card()
         taps.append((await card.transceive(b"\\x00\\xa4\\x04\\x00\\x07\\xd2\\x76\\x00\\x00\\x85\\x01\\x01\\x00")).hex())
     for items in given["taps"]:
+        log("test.tap")
         taps.append(await tap(reader, items))
-    answer({"taps": taps, "version": list(reader.chip.version), "code": code, "irq": uart._trigger})
+        heard.append(b"mdoc.farewell_unheard" not in lines().split(b"test.tap")[-1])
+    answer({"taps": taps, "heard": heard, "version": list(reader.chip.version), "code": code, "irq": uart._trigger})
 
 asyncio.run(main())
 """
@@ -143,7 +146,9 @@ def test_the_lock_reads_phone_after_phone_whatever_their_habits(monkeypatch: pyt
     assert len(elements(taps[5])["org.iso.18013.5.1"]["portrait"]) == 7500
     assert taps[6:] == ["session.declined", "session.encryption"]
     assert [outcome.result for outcome in outcomes] == [*["presented"] * 6, "unknown-reader", "presented"]
-    assert [outcome.status for outcome in outcomes] == [*[20] * 6, None, 10]
+    # On a slow machine, 60 ms may be too short for a termination. The lock then says that it was not heard.
+    for outcome, status, heard in zip(outcomes, [*[20] * 6, None, 10], said["heard"], strict=True):
+        assert outcome.status == status or (outcome.status is None and not heard)
     assert outcomes[0].reader == "TEST door"
     assert said["version"] == [0x32, 1, 6, 7]
     assert said["irq"] == 0x1000, "RXIDLE wakes the loop of an ESP32 before its tick"
