@@ -356,9 +356,7 @@ class BLE:
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
     def gatts_set_buffer(self, value_handle, len, append=False):
-        """Set the size in bytes of the buffer for peers' writes. With `append`, writes are added to the value until it
-        is read.
-        """
+        """Set the size in bytes of the buffer for peers' writes. With `append`, writes are added until a read."""
         self._sizes[_handle(value_handle)] = len
         if append:
             self._append.add(value_handle)
