@@ -23,7 +23,7 @@ def parser() -> Parser:
     made = Parser(prog="python -m tests.benchmarks.rv32", description=__doc__.splitlines()[0])
     made.add_argument("elf", nargs="?", type=Path, metavar="ELF", help="MicroPython for qemu's machine virt, RV32")
     kilobytes = whole_number(64, 960)
-    made.add_argument("--heap", type=kilobytes, default=150, help="KB of heap for the counts (default: %(default)s)")
+    made.add_argument("--heap", type=kilobytes, default=200, help="KB of heap for the counts (default: %(default)s)")
     made.add_argument("--only", choices=("crypto", "lock", "heap"), help="count only this part")
     made.add_argument("--record", action="store_true", help="write the counts into docs/performance.md too")
     made.add_version("rv32")

@@ -158,4 +158,5 @@ async def _visit(site: Site, door: Door, size: int) -> bool:
     await door.boot({HEAP: str(size)})
     visitor: Visitor = site.visitor(issuer.RESIDENT_ID)
     await door.bookings.book(visitor)
-    return (await door.tap(visitor)).opened
+    # A phone that leaves because this machine is slow says nothing about the heap. So the guest tries again.
+    return (await door.tap(visitor)).opened or (await door.tap(visitor)).opened
