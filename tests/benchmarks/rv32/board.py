@@ -28,8 +28,8 @@ from tests.benchmarks.rv32.signed import signed
 from tests.benchmarks.rv32.wire import Uuid, decode, encode
 
 SHIFT = 2
-"""An instruction takes 2**SHIFT ns of the machine's clock. With 4 ns, this clock does not run ahead of the true time. The
-lock would notice that."""
+"""An instruction takes 2**SHIFT ns of the machine's clock. With 4 ns, this clock does not run ahead of the true time.
+The lock would notice that."""
 _IMAGE_AT = 0x85000000
 _FLASH_AT = 0x86000000
 _GATTS_WRITE = 3
