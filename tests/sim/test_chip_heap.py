@@ -53,8 +53,8 @@ def test_the_page_has_the_sum_with_these_numbers(counted: tuple[int, int, int]) 
     sums = {name: int(value.replace(",", "")) for name, value in rows}
     stand_ins, imported, whole = counted
     assert sums["objects"] == round(RATIO * AIM)
-    assert sums["code"] == pytest.approx(imported - RATIO * FROZEN_IMPORT, rel=0.02)
-    assert sums["stand-ins"] == pytest.approx(stand_ins, rel=0.02)
+    assert sums["code"] == pytest.approx(imported - RATIO * FROZEN_IMPORT, rel=0.05)
+    assert sums["stand-ins"] == pytest.approx(stand_ins, rel=0.05)
     assert sums["together"] == sums["objects"] + sums["code"] + sums["stand-ins"]
-    assert sums["the simulated lock"] == pytest.approx(whole, rel=0.02)
+    assert sums["the simulated lock"] == pytest.approx(whole, rel=0.05)
     assert sums["more than the aim"] == sums["the simulated lock"] - sums["together"] <= GAP
