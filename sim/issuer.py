@@ -16,8 +16,8 @@ The library's output is used unchanged. A caller has to know these quirks of pym
 - A device key given as PEM loses leading zero bytes of its coordinates. A key given as COSE labels keeps these bytes,
   so `issue` uses COSE labels.
 
-- The argument `status` of `new` is written beside the documents. The argument `revocation` is written into the
-  MobileSecurityObject, which is the place that ISO/IEC 18013-5 requires.
+- The argument `status` of the method `new` is written beside the documents. The argument `revocation` is written into
+  the MobileSecurityObject, which is the place that ISO/IEC 18013-5 requires.
 
 - The x5chain contains exactly the certificates that the caller gives. Here it contains only the document signer, and
   not the root.

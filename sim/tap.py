@@ -47,7 +47,7 @@ class Tap:
         return None if line is None else line.facts.get("code", line.facts.get("error"))
 
     def told(self) -> Phrase:
-        """Return in words the result of the tap and the light. The result is the time until the door opened, or the
+        """Return the result of the tap and the light, in words. The result is the time until the door opened, or the
         refusal.
         """
         if self.opened:

@@ -236,7 +236,7 @@ def _matters(line: ConsoleLine, tap: Tap) -> bool:
 
 
 def _beyond(site: Site, door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
-    """Return the moments of the record after it left the door."""
+    """Return the moments that the record has after it left the door."""
     if durable is None or durable.counter is None:
         return []
     counter, said = durable.counter, []

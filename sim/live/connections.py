@@ -56,7 +56,7 @@ class Server(uvicorn.Server):
 
 class Connection(H11Protocol):
     """One connection of a client. The class that uvicorn brings waits for the first request without limit. If a client
-    sends something else than HTTP, the answer of that class lacks our headers.
+    sends something other than HTTP, the answer of that class lacks our headers.
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:

@@ -32,8 +32,8 @@ HEADERS: Mapping[str, str] = {
 sees.
 """
 _OWN_SITES: tuple[list[str], ...] = ([], ["same-origin"], ["none"])
-"""Values of the header Sec-Fetch-Site that are not those of another page. The value `none` means that somebody typed
-the address. Old browsers do not send the header.
+"""Values of the header Sec-Fetch-Site in requests that do not come from another page. The value `none` means that
+somebody typed the address. Old browsers do not send the header.
 """
 
 

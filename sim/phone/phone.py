@@ -302,7 +302,7 @@ class Phone:
         self.habits = habits
 
     def hand_over(self, negotiated: bool) -> None:
-        """Make a negotiated handover from the next tap on, or a static one."""
+        """From the next tap on, make a negotiated handover if `negotiated` is true, and otherwise a static handover."""
         self.negotiates = negotiated
 
     def offer_ble_alone(self, mode: Mode, radio: BleLine) -> None:

@@ -100,7 +100,7 @@ class Window:
         self.requests.append(request.url)
 
     def _said(self, message: "ConsoleMessage") -> None:
-        # The browser reports each answer that is not 2xx, and each broken line. The page has to handle both.
+        # The browser reports each answer that is not 2xx, and each connection that breaks. The page has to handle both.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self.errors.append(message.text)
 

@@ -115,7 +115,7 @@ class LivePage:
         return Listener(self.port, last)
 
     def act(self, listener: Listener, action: str, **fields: Any) -> dict[str, Any]:
-        """Begin an act, and return the message that the act is over."""
+        """Begin an act, and return the message which says that the act is over."""
         status, told = self.post({"action": action, **fields})
         assert status == 202, told
         return listener.until("act", lambda data: data["act"] == told["act"] and data["state"] != "began")

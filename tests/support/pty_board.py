@@ -87,8 +87,8 @@ _run("/boot.py")
 """
 """Does the work of the port's main.c and `_boot.py` at a start. If boot.py raises, only a prompt follows.
 
-The file system lies on the project's emulated flash. Only the storage differs: a file of its own, also for a board
-without ESP32 modules, whose flash nobody else reads.
+The file system lies on the project's emulated flash. Only the storage differs: the content is in a separate file, which
+nobody else reads. A board without ESP32 modules has such a file too.
 """
 
 _RUN_MAIN = """

@@ -68,7 +68,7 @@ _OF_DESCRIPTORS = const(2)
 _NO_HANDLE = const(0xFFFF)
 
 _BUFFERS = const(8)
-"""Maximum number of notifications and writes without response that the stack buffers. NimBLE buffers about as many."""
+"""Maximum number of notifications and writes without response that the stack can hold. NimBLE buffers about as many."""
 _ENOMEM = const(12)
 _EBUSY = const(16)
 _ENODEV = const(19)

@@ -107,7 +107,7 @@ _watching = None
 
 
 def _start_watching():
-    """Apply inputs as soon as they arrive, for pins with an irq. Other pins apply their inputs when they are read."""
+    """For pins with an irq, apply inputs as soon as they arrive. Other pins apply their inputs when they are read."""
     global _watching
     if _watching is not None or _bus.socket is None:
         return
