@@ -1,6 +1,6 @@
 """Software for everything around the lock and the edge agent: board, chips, radio, phone, issuer, province, faults,
 scenarios.
 
-`sim` may import every other room. Only `tests` may import `sim`. The fakes in `sim` are servers that speak the real
+`sim` may import all other rooms. Only `tests` may import `sim`. The fakes in `sim` are servers that speak the real
 protocol.
 """

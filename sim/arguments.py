@@ -85,7 +85,7 @@ def make_folder(path: Path, argument: str, empty: bool = False) -> None:
     """Make the folder `path`, given by `argument`, and check that files can be written there.
 
     Commands check this before they begin hours of work. Raises ConfigError `file.folder` if the folder cannot be used,
-    and `file.used` if `empty` is true and the folder is not empty.
+    and `file.used` if it must be empty (`empty`) but is not.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """`python -m sim demo` shows newcomers a guest's first check-in, two refusals, and an outage that ends.
 
-All values shown were measured, or read from the running parts, just before. The exit code is 0 only if all promises
+Just before a value is shown, it is measured or read from the running parts. The exit code is 0 only if all promises
 held.
 """
 

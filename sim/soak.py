@@ -1,7 +1,7 @@
 """`python -m sim soak` runs the scenarios of radios and power cuts with many seeds, and prints one table of results.
 
-`noisy-air` plays many seeds at one site, because a real door stays in service for long. Every other scenario gets a new
-site for each seed.
+`noisy-air` plays many seeds at one site, because a real door stays in service for long. Each of the other scenarios
+gets a new site for each seed.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Batch:
 
 
 def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -> int:
-    """Play noisy air with `seeds`. Play every other scenario of radios and power with `others` seeds.
+    """Play noisy air with `seeds`. Play each of the other scenarios of radios and power with `others` seeds.
 
     Up to `jobs` sites run at the same time. Prints the progress and then the table. If a promise did not hold at a
     noisy site, the files of that site are copied to `keep`. Returns 0 if every promise held and enough taps opened the

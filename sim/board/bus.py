@@ -26,8 +26,8 @@ class BoardEvent:
     """One line from the board. `at` is the time of the event loop in seconds, and `ticks` is the lock's milliseconds.
 
     `boot` is the number of the boot, from 1. `number` is the number of the line within its boot, from 1. At the
-    beginning of each boot, the host adds a line 0. In this line, `facts["journal"]` is the compressed content of the
-    journal's partition.
+    beginning of each boot, the host adds a line with the number 0. In this line, `facts["journal"]` is the compressed
+    content of the journal's partition.
     """
 
     at: float
@@ -38,7 +38,7 @@ class BoardEvent:
 
 
 POWER_OFF = 1 << 30
-"""The host gives this number to the lines that it adds when the power ends. No number from the board is so high."""
+"""The host gives this number to the lines that it adds when the power ends. Numbers from the board are always lower."""
 
 
 class BoardBus:

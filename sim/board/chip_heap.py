@@ -16,7 +16,8 @@ AIM = 140 * 1024
 """
 
 RATIO = 1.57
-"""How many bytes of the simulator's heap stand for one byte of the chip's heap. Measured on the same objects on both.
+"""How many bytes of the simulator's heap stand for one byte of the chip's heap. Measured on both heaps, with the same
+objects.
 """
 
 FROZEN_IMPORT = 72_880
@@ -26,8 +27,8 @@ FROZEN_IMPORT = 72_880
 def standing_for(chip: int, imported: int, stand_ins: int) -> int:
     """Return how many bytes of the simulator's heap stand for `chip` bytes of the chip's heap.
 
-    `imported` is what the import of the lock's modules leaves on the simulator's heap. `stand_ins` is what was there
-    before.
+    `imported` is what the import of the lock's modules leaves on the simulator's heap. `stand_ins` is what was on this
+    heap before the import.
     """
     return round(RATIO * chip + (imported - RATIO * FROZEN_IMPORT) + stand_ins)
 

@@ -10,7 +10,7 @@ from protocol.errors import ConfigError
 from sim.board import layout
 
 _BLANK = bytes([layout.ERASED]) * 64
-"""Part of an erased sector. A shorter run of erased bytes may be something that was written."""
+"""Part of an erased sector. Written data may contain shorter runs of such bytes."""
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ class _DoorWatch:
 
 
 class Watch:
-    """Watches `site` while `attend`ed, and gives each change to `publish`. `people` maps the name of each known person
-    to the person's id.
+    """After `attend(True)`, watches `site` and gives each change to `publish`. `attend(False)` ends this. `people` maps
+    the name of each known person to the person's id.
 
     `on_look` is called each time that the site is checked.
     """

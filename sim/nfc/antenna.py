@@ -81,7 +81,7 @@ class Antenna:
         self.faults, self.chance = faults, chance
 
     def forget_looks(self) -> None:
-        """Count the looks at an empty field anew."""
+        """Start to count the looks at an empty field from zero."""
         self.empty_looks = 0
 
     def switch(self, on: bool) -> None:

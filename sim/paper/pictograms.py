@@ -103,7 +103,7 @@ def dark_lamp() -> list[Shape]:
 
 
 def loudspeaker(sounds: bool) -> list[Shape]:
-    """A loudspeaker. If it `sounds`, waves come from it. If not, the loudspeaker is crossed out."""
+    """A loudspeaker. If `sounds` is true, waves come from it. If not, the loudspeaker is crossed out."""
     horn: Path = [("M", 8.0, 36.0), ("L", 26.0, 36.0), ("L", 50.0, 14.0), ("L", 50.0, 86.0), ("L", 26.0, 64.0),
                   ("L", 8.0, 64.0), ("Z",)]  # fmt: skip
     if sounds:

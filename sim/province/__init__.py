@@ -7,7 +7,7 @@ consumer (MQTT), and a command that shows the data. Locks and edge agents do not
 
 from sim.environment import incomplete
 
-if incomplete("-m sim.province"):  # every other command has already made this check
+if incomplete("-m sim.province"):  # all other commands have already made this check
     raise SystemExit(2)
 
 from sim.province.keys import Keys

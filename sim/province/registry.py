@@ -115,7 +115,7 @@ class Registry:
         return signed
 
     def queue_grant(self, lock_id: bytes, data: bytes) -> None:
-        """Take a grant for a lock from its platform.
+        """Take a grant that the platform of a lock has made for this lock.
 
         Raises ConfigError `grant.lock` for a lock that is not registered, and FormatError for a malformed grant. Raises
         VerificationError for a grant that was not signed by the platform in the lock's placement.
@@ -238,7 +238,8 @@ class Registry:
         return [(edge, uplink.RECEIPT, uplink.Receipts(part).encode()) for part in uplink.in_messages(answers)]
 
     def _commit_one(self, edge: str, lock: Lock, item: record.Record) -> list[str]:
-        """Commit an authentic record if it is the first record with its counter. Returns the tallies to add to.
+        """Commit an authentic record if it is the first record with its counter. Returns the names of the tallies that
+        count this record.
 
         Raises VerificationError for a record that the lock did not sign, and for a second record with the same counter.
         """

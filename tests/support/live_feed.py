@@ -75,7 +75,7 @@ class Feed:
             self._browsers.clear()
 
     def join(self) -> queue.Queue[tuple[str, Any] | None]:
-        """Return a queue of messages for one more browser, which begins with all messages so far."""
+        """Return a queue of messages for one more browser. The queue begins with all messages so far."""
         mine: queue.Queue[tuple[str, Any] | None] = queue.Queue()
         with self._lock:
             self.connections += 1

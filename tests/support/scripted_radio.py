@@ -1,7 +1,7 @@
 """A radio stack for bleak, for tests over hours of virtual time. A test decides which peers exist, and which of them
 answer.
 
-A peer that is a lock speaks the real protocol. Every other peer only advertises like a lock.
+A peer that is a lock speaks the real protocol. All other peers only advertise like a lock.
 """
 
 import asyncio
