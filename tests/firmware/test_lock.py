@@ -35,7 +35,7 @@ BEN = stays.Guest.of(b"b" * 32, True, True)
 
 
 class Bench:
-    """A lock for tests. Its folder and its flash survive `reboot`."""
+    """A lock for tests. The lock's folder and flash survive `reboot`."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))

@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "door-rules.md").read_text(encoding="utf-8")
 
 
 def rows() -> list[list[str]]:
-    """Return the cells of each row in every table with tests in its last column."""
+    """Look for every table whose last column is "tests". Return the cells of each row of these tables."""
     found: list[list[str]] = []
     inside = False
     for line in PAGE.splitlines():

@@ -1,4 +1,4 @@
-"""Programs check our habits. The tests cover subjects of commits, hooks, and the steps of continuous integration."""
+"""Programs check our habits. These tests cover hooks, subjects of commits, and steps of continuous integration."""
 
 import re
 import subprocess

@@ -1,7 +1,7 @@
 """No test replaces a function of ours, so a test that passes has run the code that is shipped.
 
-If a part must be different in a test, the test passes it in: a parameter, an object, a file. Constants are no
-exception as such: the tables below name each one that a test may set.
+If a part must be different in a test, the test passes it in: a parameter, an object, a file. This rule also holds for
+constants. The tables below name each constant that a test may set.
 """
 
 import ast
@@ -41,7 +41,8 @@ CONSTANTS = {
     "protocol.link_session.MESSAGES_LIMIT": "nobody seals two to the power of 32 messages in a test",
     "sim.profiles.FOLDER": "the command finds its profiles in the repository, which a test may not change",
 }
-"""Constants that a test may set, each with the reason. On the lock, a constant takes no room and a parameter does."""
+"""Constants that a test may set, each with the reason. On the lock, a parameter takes memory, but a constant does not.
+"""
 
 FILES = {
     "tests/on_micropython/power_cut_board.py": "plants defects, to show that the test of power cuts finds them",
@@ -55,8 +56,7 @@ FILES = {
 
 
 SETTERS = ("setattr", "object", "patch")
-"""Functions that replace something: of pytest, of Python, and of `unittest.mock`. Each entry is the last part of a
-name.
+"""Functions of pytest, Python and `unittest.mock` that replace something. Each entry is the last part of a name.
 """
 
 

@@ -38,7 +38,7 @@ def found(stream: bytes, limit: int = DOWN_LIMIT) -> list[bytes]:
 
 
 def line(message: bytes) -> bytes:
-    """Return the console line whose message is any bytes. The line's mark and end are left out."""
+    """Return the console line of `message`, which may be any bytes. The line's mark and end are left out."""
     content = len(message).to_bytes(2, "big") + message
     return b64encode(content + crc32(content).to_bytes(4, "big"))
 

@@ -222,7 +222,9 @@ def test_a_radio_that_shows_another_locks_key_without_holding_it_is_refused() ->
 
 
 def test_a_lock_cannot_claim_another_locks_link_key_as_its_own() -> None:
-    """Unknown key share. The proof names the identity that signed it, and a key is useless without its private part."""
+    """Unknown key share. The proof names the identity that signed the proof. A public key is useless without the
+    private key.
+    """
     edge = EDGE.initiator()
     claimed = link_session.prove(crypto, MALLORY.identity, LOCK.static[1])
     posing = LOCK.responder(static=(MALLORY.static[0], LOCK.static[1]), proof=claimed)

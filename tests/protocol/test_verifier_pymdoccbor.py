@@ -26,7 +26,7 @@ from tests.support.verifier_on_lock import on_lock
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
-"""The real time, because pymdoccbor uses no other time."""
+"""This is the real time, because pymdoccbor cannot use any other time."""
 
 IACA_NOW = replace(IACA, not_before=NOW - 9 * DAY, not_after=NOW + 900 * DAY)
 DS_NOW = replace(DS, not_before=NOW - 9 * DAY, not_after=NOW + 90 * DAY)

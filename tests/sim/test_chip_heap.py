@@ -1,4 +1,7 @@
-"""The simulated lock's heap stands for the chip's: docs/performance.md has the sum, and the gap only shrinks."""
+"""The heap of the simulated lock corresponds to the heap of the chip.
+
+docs/performance.md has the calculation. The gap may shrink, but never grow.
+"""
 
 import re
 
@@ -9,7 +12,9 @@ from tests.support.on_lock import run_on_lock
 from tests.support.sources import ROOT
 
 GAP = 33_000
-"""The most bytes by which the simulated lock has more heap than stands for the aim on the chip. Never raise this."""
+"""The heap of the simulated lock may be larger than the size that corresponds to the aim on the chip. This is the
+largest allowed difference, in bytes. Never raise this.
+"""
 
 _COUNT = """
 import gc

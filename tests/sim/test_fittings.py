@@ -1,4 +1,4 @@
-"""The whole lock behaves as the installer's fittings say, from its boot on."""
+"""Right from the boot, the whole lock behaves as the installer's fittings say."""
 
 import asyncio
 from pathlib import Path
@@ -66,7 +66,7 @@ from firmware.main import main
 
 
 async def halted(folder: Path, source: str) -> tuple[bytes, list[Any]]:
-    """Enrol a lock, and run `source`, in which the lock halts. Return its output, and the strike's levels."""
+    """Enrol a lock, and run `source`, which makes the lock halt. Return the output and the strike's levels."""
     image = flash.create(folder / "lock.flash")
     async with BoardBus().listening() as bus:
         environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}

@@ -39,13 +39,13 @@ def spent() -> str:
 
 
 async def everybody_checks_in(site: Site) -> None:
-    kinds = issuer.MDL, issuer.RESIDENT_ID  # two kinds, because the names of one kind are fewer than 200
+    kinds = issuer.MDL, issuer.RESIDENT_ID  # there are two kinds, because one kind has fewer than 200 names
     guests = [site.visitor(kinds[number % 2]) for number in range(DOORS)]
     for door, guest in zip(site.doors, guests, strict=True):
         await door.bookings.book(guest)
     taps = await asyncio.gather(*(door.tap(guest) for door, guest in zip(site.doors, guests, strict=True)))
     assert [tap.refusal for tap in taps] == [None] * DOORS
-    others = [*guests[LISTINGS:], *guests[:LISTINGS]]  # each is a guest of the other door of the same listing
+    others = [*guests[LISTINGS:], *guests[:LISTINGS]]  # each guest goes to the other door of the same listing
     strangers = await asyncio.gather(*(door.tap(other) for door, other in zip(site.doors, others, strict=True)))
     assert [tap.refusal for tap in strangers] == ["grant.none"] * DOORS
     for door in site.doors:

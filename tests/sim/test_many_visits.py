@@ -1,7 +1,6 @@
 """A thousand visits of all kinds at one door, without a restart of the lock (`make soak`).
 
-The suite itself lets only a few visits pass, on a heap that was cut up
-(`tests/firmware/mdoc_reader/test_tap_memory.py`).
+The suite itself makes only a few visits, on a heap that was cut up (`tests/firmware/mdoc_reader/test_tap_memory.py`).
 """
 
 import asyncio
@@ -30,7 +29,9 @@ PATIENCE = 20.0
 
 
 def guests_of_a_stay(site: Site, number: int, bluetooth: BleProcess) -> list[Visitor]:
-    """Return two guests. Their phones differ from stay to stay in document, proof, handover and radio."""
+    """Return two guests. In document, proof, handover and radio, the phones of one stay differ from those of other
+    stays.
+    """
     one = site.visitor(issuer.RESIDENT_ID, "mac") if number % 2 else site.visitor()
     one.phone.negotiates = number % 3 == 0
     other = site.visitor()

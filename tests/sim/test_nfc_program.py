@@ -40,7 +40,7 @@ def test_as_a_program_of_its_own_it_is_found_on_a_socket_and_tells_of_each_tap()
             assert await command("14010000") == "15"
             assert await command("3205010001") == "33", "a look has an end"
             found = "4b00"
-            while found == "4b00":  # the host looks sooner than people swap phones, so its first looks find no phone
+            while found == "4b00":  # people need time to swap phones, so the first answers name no phone
                 found = await command("4a0100")
             assert found.startswith("4b01010004")
             writer.close()  # when the host is gone, the phone is taken away

@@ -30,7 +30,7 @@ GRANT = bytes(range(16))
 
 
 def as_they_come(history: list[BoardEvent]) -> Sequence[Opening]:
-    """Return the openings, found while the reports come one by one."""
+    """Read the reports one by one, and return the openings that were found."""
     so_far = OpeningsSoFar()
     for told in range(len(history)):
         so_far.read(history[: told + 1])

@@ -125,8 +125,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
 
 
 FREE_AT_READY = 110_000
-"""Bytes of heap that must be free when a lock is ready. 113,280 are free in most runs and 111,968 in some, because the
-collector also keeps an object if a word on the stack only looks like its address."""
+"""Bytes of heap that must be free when a lock is ready. In most runs, 113,280 bytes are free. In some runs, 111,968
+bytes are free: a word on the stack looks like the address of an object, and so the collector keeps this object.
+"""
 
 
 def test_a_lock_that_is_ready_has_heap_for_a_tap(kept: tuple[subprocess.CompletedProcess[str], Path]) -> None:

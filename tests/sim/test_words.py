@@ -12,12 +12,12 @@ from sim.words.zh import ZH
 from tests.support.sources import name, sources
 
 PLACES = {"phrase": 0, "promise": 0, "let_in": 1, "refused": 1, "story": 1}
-"""Functions that take the text of a phrase, and the place of that argument."""
+"""For each function that takes the text of a phrase: the place of this text among the arguments."""
 
 
 def literals(node: ast.expr) -> list[str]:
-    """Return the texts that `node` may have. A variable has none here, because its text is found where the text was
-    made.
+    """Return the texts that `node` may have. For a variable, nothing is returned, because its text is found where the
+    text was made.
     """
     if isinstance(node, ast.IfExp):
         return literals(node.body) + literals(node.orelse)

@@ -30,7 +30,7 @@ for name in {late}:
     __import__(name)
 print("\\x02" + json.dumps([name for name in sys.modules if name.split(".")[0] in ("firmware", "protocol")]))
 """
-"""Loads the lock, and what its functions may load later."""
+"""A program that loads the lock, and the modules that the lock's functions may load later."""
 
 
 def paths(added: bytes, image: str = "") -> set[str]:

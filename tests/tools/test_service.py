@@ -335,7 +335,7 @@ def test_lines_for_which_there_is_no_memory_cost_the_console_alone(copy: Path, c
         one.wait_for("littered")
         with Cable(one.port) as cable:
             for line in (b"~" + b"A" * 1376, encode([7, "fittings", bytes(600)])):
-                cable._write(line)  # sends in pieces, because the port cannot store the whole line
+                cable._write(line)  # this sends the line in pieces, because the port cannot store the whole line
                 assert cable.status().halted is None
         assert one.starts == 1 and "lock.task_failed" not in one.console
         told = ask(capsys, one, "log")[1]

@@ -43,7 +43,7 @@ def test_a_generator_that_repeats_after_each_boot_repeats_nothing(tmp_path: Path
     boots = [board("randomness_board.py", "boot", "secret", image=image) for _ in range(3)]
     numbers = [*made.values(), *(number for boot in boots for number in boot.values())]
     assert len(set(numbers)) == len(numbers) == 3 + 3 * 11
-    # As a control, boot without a secret. Then each boot draws the same numbers as the boot before.
+    # As a control, boot without a secret. Then each boot draws the same numbers as the previous boot.
     alone = [board("randomness_board.py", "boot", "nothing", image=image) for _ in range(2)]
     assert alone[0] == alone[1] and not set(alone[0].values()) & set(numbers)
 
@@ -141,7 +141,7 @@ def test_what_lies_in_flash_does_not_tell_what_was_drawn_before(tmp_path: Path) 
     drawn = generator.random(32)
     held = store.read("secret")
     assert held is not None and len(held) == 40
-    # The secret in the file does not reproduce `drawn`. A boot from this file does not reproduce it either.
+    # Neither the secret in the file nor a boot from this file reproduces `drawn`.
     generator.begin(held[:32])
     assert generator.random(32) != drawn
     identity.begin(store)

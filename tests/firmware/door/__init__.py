@@ -1,1 +1,1 @@
-"""Claims about who gets in and who does not, and that a refusal does not tell a stranger why."""
+"""Claims about who gets in, who does not get in, and what a stranger does not learn from a refusal."""

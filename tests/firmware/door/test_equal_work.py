@@ -75,7 +75,7 @@ class House(Bench):
         return self.work.of(act)
 
     def types(self, pin: str) -> dict[str, int]:
-        """Return the work for a PIN that no guest has. It is the first try after a boot."""
+        """Return the work for a PIN that no guest has. This try is the first after a boot."""
 
         def act() -> None:
             with pytest.raises(RefusedError, match=r"pin\.wrong"):
@@ -114,7 +114,9 @@ def foreign_keys() -> StayKeys:
 
 
 def counts(build: Build, does: Callable[[House], dict[str, int]], *names: str) -> dict[str, dict[str, int]]:
-    """Return the counts of `does` for the empty house and for the houses in `names`. Without names, use all houses."""
+    """Return the counts of what `does` does, for the empty house and for the houses in `names`. Without names, use all
+    houses.
+    """
     return {name: does(build(name)) for name in HOUSES if name in ("nobody has booked", *(names or HOUSES))}
 
 
@@ -223,7 +225,7 @@ def test_a_door_that_works_on_the_keys_it_holds_alone_is_noticed(build: Build, m
 
 
 class OneByOne(Reentry):
-    """A faulty re-entry, which derives the PIN of one guest after the other."""
+    """A faulty re-entry. It derives the guests' PINs one after the other."""
 
     async def by_pin(self, typed: str) -> list[Any]:
         for known in self.guests():
@@ -248,7 +250,8 @@ def test_a_door_that_derives_the_pin_of_each_guest_is_noticed(build: Build) -> N
 
 
 def searching(house: House) -> Callable[[bytes], int]:
-    """Return a loop of the lock's that nothing has run yet. It stops when it finds a PIN, and returns its steps.
+    """Return a loop that counts as the lock's code and has never run before. The loop stops when it finds a PIN, and
+    the result is the number of steps.
 
     The loop needs no HMAC, and the runtime does the comparison. So only the number of steps shows this fault.
     """

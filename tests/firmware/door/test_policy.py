@@ -289,7 +289,7 @@ def test_a_minor_who_checked_in_enters_alone() -> None:
 
 
 def test_who_may_be_a_minor_by_the_clock_is_one() -> None:
-    born = "2008-11-23"  # this person is eighteen on 23 November 2026; this day begins last in UTC-12
+    born = "2008-11-23"  # this person turns 18 on 23 November 2026; that day begins last in UTC-12
     of_age = 1_795_435_200
     late = grant("ben", until=of_age + 86400)
     assert refusal([stay(late)], Somebody("ben", born), interval=(of_age - 1, of_age + 9)) == "grant.guardian"

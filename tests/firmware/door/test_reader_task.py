@@ -25,9 +25,9 @@ from tests.support.served_reader import READY_SECONDS, Scene, play
 class NoGo:
     """A failure, and the light that the door must then show.
 
-    `phone` holds changes of the guest's phone. `faults` are the faults of the reader and its chip until the light, and
-    `faults_then` are the faults after the light. `breaks` breaks a part of the lock. The test repairs this part before
-    the next guest comes.
+    `phone` holds changes of the guest's phone. `faults` are the faults of the reader and its chip before the light is
+    shown, and `faults_then` are the faults after that. `breaks` breaks a part of the lock. The test repairs this part
+    before the next guest comes.
     """
 
     signal: str
@@ -96,7 +96,7 @@ def test_a_read_that_is_refused_or_fails_leaves_the_door_shut_and_the_reader_rea
 
 async def welcome(here: Scene, guest: Visitor, answered: int) -> None:
     """Check that a guest who comes at once is served soon enough. `answered` is the index of the light that answered
-    the guest before.
+    the previous guest.
     """
     here.seen.at_the_light = lambda: None
     following = asyncio.create_task(guest.plain_phone.tap(here.board))

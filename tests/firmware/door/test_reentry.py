@@ -139,7 +139,7 @@ def test_a_key_that_cannot_be_kept_does_not_keep_the_guest_out(doorway: Doorway,
     doorway.store.worn.add("stay-keys")
     doorway.tap(guest.phone)
     assert doorway.opened()
-    doorway.run(2 * DAY + 60)  # the key cannot be wiped either, but the lock runs on
+    doorway.run(2 * DAY + 60)  # the key cannot be wiped either, but the lock goes on working
     assert doorway.lock.reentry._keys._keys == []
 
 

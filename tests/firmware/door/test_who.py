@@ -65,7 +65,7 @@ def test_a_guest_is_who_shows_all_that_the_grant_names_them_by(bench: Bench, kno
         if what in apart:
             assert bench.come(other) == "grant.none", what
     assert kind(bench.come(LICENCE)) == (record.CHECK_IN, 1)
-    # From now on, the guest is also known by this document, even if a new copy of it has a different name.
+    # From now on, the guest is also known by this document, even if a new copy of the document has a different name.
     for what, other in OTHERS.items():
         assert (kind(bench.come(other)) == (record.ENTRY, 1)) == (what not in apart - {"name"}), what
 

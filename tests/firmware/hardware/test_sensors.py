@@ -53,8 +53,7 @@ def seen(
 ) -> list[tuple[int, str]]:
     """Make `moves`, each of which is (ms, switch, level), and return the events.
 
-    The lock looks at the switches until `until`. If `until` is not given, the lock looks until 200 ms after the last
-    move.
+    The lock reads the switches until the time `until`, or until 200 ms after the last move if `until` is not given.
     """
     end = until or (moves[-1][0] if moves else 0) + 200
     given: dict[str, Any] = {"moves": moves, "inputs": inputs, "held": held, "until": end, "at_boot": at_boot or {}}

@@ -41,7 +41,9 @@ clock[0] = 300
 while True:
     pass
 """
-"""Code for one pulse. The script looks a millisecond before the end of the pulse, and the timer ends the pulse."""
+"""Code for one pulse. The script reads the pin a millisecond before the end of the pulse. Then the timer ends the
+pulse.
+"""
 MADE = "from firmware.boards import esp32_c6_devkitc_1 as pins\ndoor = strike.Strike(pins.STRIKE)\n"
 FITTED = {"fail-secure": MADE + "door.fit(False)\n", "fail-safe": MADE + "door.fit(True)\n"}
 OPEN = {"fail-secure": 1, "fail-safe": 0}

@@ -1,4 +1,6 @@
-"""The script that builds the image refuses in one line what it cannot build from. The workflow builds each kind."""
+"""The script that builds the image prints one error line if it cannot build from the given sources. The workflow builds
+each kind.
+"""
 
 import os
 import re
@@ -18,7 +20,7 @@ LINE = re.compile(r"image\.(\w+): [^.].*[.] [A-Z].*\n")
 
 
 def build(*arguments: str, path: str | None = None) -> tuple[int, str]:
-    """Run the script. Return its exit code and the last part of the error's code."""
+    """Run the script. Return the script's exit code and the last part of the error's code."""
     environment = {**os.environ, "PATH": path or os.environ["PATH"]}
     done = subprocess.run([SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False)
     line = LINE.fullmatch(done.stderr)

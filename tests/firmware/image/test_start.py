@@ -1,6 +1,7 @@
-"""The image's two files that run first: flash stands before nothing, the radio comes first, and no prompt ever comes.
+"""The image's two files that run first: no file in flash replaces a module, the radio comes first, and a prompt never
+comes.
 
-They run here on the lock's interpreter. Modules that only the chip has are replaced by small ones.
+Here, the two files run on the lock's interpreter. Modules that only the chip has are replaced by small ones.
 """
 
 import signal

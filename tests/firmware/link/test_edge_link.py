@@ -246,7 +246,7 @@ def test_refusals_in_a_row_slow_a_courier_down_and_an_accepted_statement_ends_th
                 await edge.hear()
             await edge.say(link.deliver(b"rested"))
             # The lock rests 600 ms before the fourth statement, 800 ms before the fifth, and 1000 ms before the first
-            # "yes". After the "yes", it does not rest any more.
+            # "yes". After the "yes", the lock does not rest any more.
             assert (await edge.hear())[1] == "rested-2400"
 
     run(0, scenario)

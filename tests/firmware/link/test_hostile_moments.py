@@ -151,7 +151,7 @@ def test_phones_that_go_at_bad_moments_cost_their_own_tap_and_no_other(mode: Any
         for _ in range(3):
             with suppress(BleakError):
                 return await edge.echo(b"still") == b"still"
-        return False  # one connection may end during an echo, but not three
+        return False  # one echo may fail because its connection ends, but not three echoes
 
     async def scene() -> None:
         async with ble_world(hostile=1) as world, edge_beside(world) as edge:

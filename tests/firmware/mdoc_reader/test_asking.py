@@ -36,7 +36,7 @@ def doorway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doorway:
 class Card(tap.DirectCard):
     """A card whose phone may fail to answer. In that case, the reader waits for the answer until it gives up.
 
-    `leaves_at` is the number of a request. The phone is taken away after this request, before it answers.
+    `leaves_at` is the number of a request. Somebody takes the phone away after this request, before the phone answers.
     """
 
     def __init__(self, doorway: Doorway, phone: Phone, leaves_at: int = 0) -> None:
@@ -135,7 +135,7 @@ def test_any_opening_begins_from_the_start(doorway: Doorway) -> None:
 
 
 def test_a_phone_that_was_taken_away_may_still_show_what_it_was_asked_for(doorway: Doorway) -> None:
-    """Perhaps the holder took the phone away to consent. So the next tap asks for that type too, after the others."""
+    """The holder may have taken the phone away to consent. So the next tap asks for that type too, but last."""
     guest = doorway.visitor(RESIDENT)
     doorway.book(guest)
     phone = with_wallet(guest, "closes")

@@ -1,4 +1,4 @@
-"""The buffer for a phone's responses: who may write into it when."""
+"""The buffer for a phone's responses takes messages of any length, and nothing changes a message that is being read."""
 
 import pytest
 from hypothesis import given

@@ -1,7 +1,8 @@
 """The heap that a first check-in needs on the lock's own interpreter: how much is allocated, and the longest piece.
 
-A phone answers once on CPython, to a session key that both runs share. The lock then reads the recorded answers. The
-arithmetic of the curves is counted elsewhere, so here each call of it is followed by a collection and left out.
+A phone answers once on CPython. Then the lock reads the recorded answers, with the same session key. The arithmetic of
+the curves is measured elsewhere. So a collection follows each call of this arithmetic, and the call is not counted
+here.
 """
 
 import asyncio

@@ -136,7 +136,9 @@ def test_the_holder_hears_that_it_is_over_before_verification_only_if_nothing_mo
     told: list[int | None] = []
 
     class Light(Outputs):
-        """Keeps the last status that the phone received, each time the light says that a response is being verified."""
+        """Each time the light says that a response is being verified, this keeps the last status that the phone has
+        received.
+        """
 
         def show(self, name: str, after_ms: int = 0, sound: bool = True) -> None:
             super().show(name, after_ms)

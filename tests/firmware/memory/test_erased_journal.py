@@ -1,5 +1,5 @@
-"""A lock in service whose journal is erased while its files stay. The tests use the real interpreter, an edge and a
-province.
+"""In these tests, a lock in service loses its journal, but keeps its files. The tests use the real interpreter, an edge
+and a province.
 """
 
 import asyncio

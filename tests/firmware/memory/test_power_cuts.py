@@ -12,7 +12,9 @@ from sim.board.interpreter import ROOT
 from tests.support.on_lock import script_as_compiled
 
 SOAK = bool(os.environ.get("MOORING_SOAK"))
-"""True under `make soak`, which tests a longer life, and a second power cut after each first cut."""
+"""True if `make soak` runs the tests. In this case, the lock has a longer life, and a second power cut follows each
+first cut.
+"""
 
 
 def cut(length: int, twice: bool = False, every: int = 1, defect: str = "none") -> dict[str, Any]:

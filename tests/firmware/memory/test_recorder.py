@@ -219,7 +219,9 @@ def test_an_event_never_makes_a_record_while_a_guest_is_served(bench: RecordingL
 
 
 def fill(bench: RecordingLock) -> int:
-    """Check guests in until a check-in is refused. Then enter until no record fits. Return the number of entries."""
+    """Check guests in until a check-in is refused. Then let guests enter until no further record fits. Return the
+    number of entries.
+    """
     bench.check_in()
     with pytest.raises(StorageError, match=r"journal\.full"):
         while True:

@@ -140,7 +140,7 @@ def test_what_was_forgotten_by_a_clock_stays_out_when_the_clock_falls_back_to_it
     bench.take(grant("ann", serial=2, cancelled=True))
     bench.earliest = END + 1
     bench.take(grant("ben", grant_id=number(1), until=END + 99))
-    bench.earliest = BEGIN  # after a reboot the clock can be an hour behind, like the floor in flash
+    bench.earliest = BEGIN  # after a reboot, the clock starts from the floor in flash, which may be an hour old
     assert bench.take(longer) == "grant.over"
 
 

@@ -63,8 +63,8 @@ def test_a_line_named_by_the_journals_last_note_has_become_a_record_before_the_p
     note = tally.lines()[0].note()
     assert said(Tally(MemoryFlash(4, bytes(device.content)), note)) == []
     tally.add(Line(DOOR, "opened", 20, 20))
-    # The event has happened again since then. So the note must be about an earlier line with this key, which is closed
-    # already.
+    # The event has happened again since the note was made. So the note must be about an earlier line with this key, and
+    # that line is closed already.
     assert said(Tally(device, note)) == [(DOOR, "opened", b"", 0, 2)]
 
 

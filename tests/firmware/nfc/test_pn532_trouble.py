@@ -1,4 +1,4 @@
-"""The PN532 driver when chip or line fail, on virtual time: it recovers or reports an error, and never guesses."""
+"""If the chip or the line fails, the PN532 driver recovers or reports an error, and never guesses (on virtual time)."""
 
 import asyncio
 import itertools
@@ -112,7 +112,7 @@ def test_an_idle_chip_is_checked_and_from_time_to_time_set_up_anew() -> None:
     async def story() -> None:
         async with scene.reader() as (reader, board):
             await nobody_for(reader, 60)
-            board.chip.parameters = 0x14  # as after an unnoticed reset of the chip
+            board.chip.parameters = 0x14  # the chip has this value after a reset that nobody noticed
             await nobody_for(reader, pn532.REFRESH_MS / 1000)
             assert board.chip.parameters == 0
 
@@ -133,7 +133,7 @@ def test_an_idle_chip_that_answers_and_does_not_hold_what_it_is_told_is_set_up_a
 
             async def count(data: bytes) -> bytes | None:
                 setups.append(scene.now())
-                board.chip._handlers[0x08] = write  # setting the chip up again cures it
+                board.chip._handlers[0x08] = write  # a new setup of the chip removes the fault
                 return await set_up(data)
 
             board.chip._handlers[0x08], board.chip._handlers[0x14] = forget, count
@@ -317,7 +317,9 @@ def test_a_command_that_the_chip_does_not_understand_is_a_fault_of_the_reader() 
 
 
 def noise(seed: int) -> Faults:
-    """Return faults that lose or damage one block in eight. Real air is better, and real lines are much better."""
+    """Return faults that lose or damage one block in eight. Real air has fewer faults than this, and real lines have
+    far fewer.
+    """
     return Faults(seed, air_lost=0.02, air_damaged=0.02, line_lost=0.01, line_damaged=0.01, line_late=0.01)
 
 

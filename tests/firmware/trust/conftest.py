@@ -1,4 +1,4 @@
-"""A bench that trusts its lists, for the tests of revocation."""
+"""A bench that has a trust list, for the tests of revocation."""
 
 from pathlib import Path
 

@@ -107,7 +107,7 @@ def test_a_pass_without_a_list_of_at_most_64_locks_admits_nobody(gate: Gate, loc
         ((NOW + 86390, NOW + 86400), True),
         ((NOW + 86390, NOW + 86401), False),  # the pass may have expired
         ((NOW + 86401, NOW + 86500), False),
-        ((0, None), True),  # accepted after a cold start without a floor, because the time comes over this link
+        ((0, None), True),  # after a cold start without a floor, the lock gets the time over this link
         ((NOW + 86400, None), True),
         ((NOW + 86401, None), False),  # a floor after the end of the pass proves that it has expired
     ],

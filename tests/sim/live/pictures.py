@@ -1,7 +1,7 @@
 """Makes the pictures of the live page in docs/: `python -m tests.sim.live.pictures`.
 
-A real site is run, and a guest checks in. The page is caught while the door is open and the receipt is back. Look at
-the pictures before you commit them.
+A real site is run, and a guest checks in. The pictures show the page while the door is open and the receipt is back.
+Look at the pictures before you commit them.
 """
 
 import io

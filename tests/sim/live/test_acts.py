@@ -31,13 +31,13 @@ def steps(told: dict[str, Any]) -> list[str]:
 
 
 def agreed(told: dict[str, Any]) -> bool:
-    """Has the phone just said that it agrees?"""
+    """Return whether the newest moment of the tap is that the phone agrees."""
     return any(moment["text"]["en"].startswith("agrees, and") for moment in told["moments"][-1:])
 
 
 @contextmanager
 def hesitating(page: LivePage, heard: Listener, person: str, door: str = "door-1") -> Iterator[int]:
-    """Let somebody tap who agrees on the phone only when the block ends. Yields the number of the act."""
+    """Let a person tap. This person agrees on the phone only when the block ends. Yields the number of the act."""
     phone = next(guest.visitor.phone for guest in page.stage.guests if guest.id == person)
     phone.agrees = agrees = asyncio.Event()
 
@@ -77,7 +77,7 @@ def test_a_tap_is_told_from_its_first_moment_to_the_receipt_in_the_order_of_the_
     again = page.run(said())
     assert steps(told) == [moment.name for moment in again]
     assert [moment["text"] for moment in told["moments"]] == [moment.what.in_all() for moment in again]
-    # These numbers are those of the console's table.
+    # The table on the console has the same numbers.
     shown = [f"{moment['at'] - told['began']:.0f}" for moment in told["moments"]]
     assert shown == [f"{(moment.at - again[0].at) * 1000:.0f}" for moment in again]
     assert [moment["took"] for moment in told["moments"]] == [moment.took for moment in again]
@@ -178,7 +178,7 @@ def test_a_page_that_comes_while_an_act_goes_on_is_told_of_it(page: LivePage, he
     late.close()
     heard.until("act", lambda data: data["act"] == told["act"] and data["state"] == "done")
     later = page.listen()
-    while later.next().kind != "stores":  # the state ends with the stores
+    while later.next().kind != "stores":  # the message `stores` is the last one of the state
         pass
     assert "act" not in [said.kind for said in later.heard]
     later.close()
@@ -234,7 +234,7 @@ def test_the_power_is_cut_while_a_phone_is_read_and_the_door_stays_shut(page: Li
     told = tap(heard, {"door": "door-1"}, over=False)
     assert (told["outcome"], told["code"], told["counter"]) == ("unfinished", None, None)
     assert not {"opened", "durable"} & set(steps(told))
-    page.run(taken(lock, "time", before))  # without it, the lock takes no new guest
+    page.run(taken(lock, "time", before))  # without the time, the lock takes no new guest
     assert tap(heard, page.act(heard, "tap", door="door-1", person="guest-2"), over=False)["outcome"] == "opened"
 
 

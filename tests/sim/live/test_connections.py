@@ -66,7 +66,7 @@ def test_silent_connections_keep_nobody_out() -> None:
         async with server() as connect:
             silent = [await connect(b"") for _ in range(CONNECTIONS + 6)]
             assert (await answer(await connect(WHOLE)))[0] == 200
-            # The oldest ones had to go. One for each connection too many, and the visitor is one of them.
+            # The server has closed the oldest connections. With the visitor, there were seven connections too many.
             await time_passes(lambda: sum(reader.at_eof() for reader, _ in silent) == 7)
             assert [reader.at_eof() for reader, _ in silent] == [True] * 7 + [False] * (CONNECTIONS - 1)
 

@@ -38,7 +38,9 @@ def test_each_name_of_this_machine_is_served(page: LivePage, host: str) -> None:
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.:{port}", ""]
 )
 def test_a_request_that_names_another_host_is_refused(page: LivePage, path: str, host: str) -> None:
-    """DNS rebinding: a page of another host lets its name lead to this machine, and the browser sends that name."""
+    """DNS rebinding: the owner of another page lets the name of the page's host lead to this machine. Then the browser
+    sends that name.
+    """
     status, _, body = page.ask("GET", path, None, Host=host.format(port=page.port), Mooring_Token=page.token)
     assert (status, json.loads(body)["code"]) == (403, "live.host")
 

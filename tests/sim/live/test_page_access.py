@@ -166,7 +166,8 @@ def test_who_wants_no_motion_sees_none(calm: bool, moving: list[str], feed: Feed
     full(feed)
     page = open_window(feed.address, calm=calm).page
     page.wait_for_selector('#scene[data-strike="open"]')
-    # Ask the style, not a running transition. A transition of 80 ms may be over before a busy browser answers.
+    # Read the style, and do not look for a running transition, because a transition of 80 ms may be over before a busy
+    # browser answers.
     found = page.evaluate(
         """[...document.querySelectorAll('*')]
             .filter((one) => ['', '::before', '::after'].some((part) => {

@@ -171,7 +171,8 @@ def test_a_door_without_power_shows_nothing_and_says_so(feed: Feed, open_window:
 def test_each_door_has_its_own_tab_and_the_rest_of_the_page_follows(feed: Feed, open_window: Opener) -> None:
     page = shown(open_window, feed)
     feed.send(*scene.board("door-2", lamp=[1, 0, 0], pattern="refused_stay"))
-    page.wait_for_selector('#tab-door-2 .lamp[data-colour="red"]')  # seen while the other door is shown
+    # The tab shows this although the page shows the other door.
+    page.wait_for_selector('#tab-door-2 .lamp[data-colour="red"]')
     assert page.locator("#people li").count() == 3
     page.click("#tab-door-2")
     page.wait_for_selector('#scene[data-colour="red"]')

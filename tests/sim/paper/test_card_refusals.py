@@ -102,7 +102,7 @@ def test_a_machine_without_the_font_is_told_so(
 
 
 def changed(whole: bytes, place: int, *bits: int) -> bytes:
-    """Return `whole` with these bits changed in the bytes from `place` on."""
+    """Return `whole` with these bits changed. The first of the changed bytes is at `place`."""
     return whole[:place] + bytes(map(xor, whole[place:], bits)) + whole[place + len(bits) :]
 
 
