@@ -11,7 +11,7 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-busy check lint types rooms fuzz soak bench doors wheel lock clean FORCE
+.PHONY: help demo live test test-busy check lint types rooms fuzz soak machine bench doors wheel lock clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ fuzz: $(READY) ## run the property tests alone, with forty times the examples
 soak: $(READY) ## tap hundreds of times through noise, cut the power at every operation; a thousand visits; print a table
 	@$(PY) -m sim soak $(ARGS)
 	MOORING_SOAK=1 $(PY) -m pytest tests/firmware/memory/test_power_cuts.py tests/sim/test_many_visits.py
+
+machine: $(READY) ## test the lock's assembler in an emulator with all published cases
+	MOORING_MACHINE=1 $(PY) -m pytest tests/firmware/crypto/test_field_machine.py tests/firmware/crypto/test_field_published.py $(ARGS)
 
 bench: $(READY) ## run the measurements
 	@$(PY) -m pytest -m bench --capture=no $(ARGS)

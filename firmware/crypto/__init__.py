@@ -12,7 +12,7 @@ import gc
 from hashlib import sha256
 
 from firmware.crypto import ecdsa, gcm, generator, keys, multiples
-from firmware.crypto.curve import CURVES
+from firmware.crypto.curve import find_curve
 from firmware.crypto.hkdf import hkdf_expand, hkdf_extract, hmac_sha256
 
 __all__ = [
@@ -84,7 +84,7 @@ def prepare(curve: str) -> None:
     gc.collect()
     if curve == "SM2":
         from firmware.crypto import sm2  # noqa: F401  # only to load it
-    multiples.prepare(CURVES[curve])
+    multiples.prepare(find_curve(curve))
     gc.collect()
 
 

@@ -2,11 +2,11 @@
 
 from hashlib import sha256
 
-from firmware.crypto.curve import CURVES, decode_point
+from firmware.crypto.curve import P256, decode_point, find_curve
 from firmware.crypto.hkdf import hmac_sha256
 from firmware.crypto.keys import decode_scalar
-from firmware.crypto.modular import inverse, random_below
-from firmware.crypto.multiples import combine
+from firmware.crypto.modular import random_below
+from firmware.crypto.multiples import combine, inverse
 from firmware.crypto.secret_multiples import multiply_base
 from protocol.errors import VerificationError
 
@@ -17,7 +17,7 @@ def verify(curve_name: str, public: bytes, digest: bytes, signature: bytes) -> b
     Return False for malformed input. All values here are public, so the computing time may depend on them. The point's
     x is X / Z^2. To avoid an inversion, r * Z^2 is compared with X.
     """
-    curve = CURVES[curve_name]
+    curve = find_curve(curve_name)
     size, p, n = curve.size, curve.p, curve.n
     if len(signature) != 2 * size:
         return False
@@ -51,7 +51,7 @@ def sign(private: bytes, message: bytes, extra: bytes) -> bytes:
     The time of the other arithmetic, above all of the inversion, depends on its operands. Therefore key and nonce are
     first multiplied by a random number.
     """
-    curve = CURVES["P-256"]
+    curve = P256
     n = curve.n
     secret = decode_scalar(curve, private)
     e = int.from_bytes(sha256(message).digest(), "big")

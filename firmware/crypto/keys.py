@@ -4,7 +4,7 @@ All multiplications by a private key use `secret_multiples`. The docstring of `s
 time reveals, and how the key is blinded.
 """
 
-from firmware.crypto.curve import CURVES, decode_point, encode_point
+from firmware.crypto.curve import decode_point, encode_point, find_curve
 from firmware.crypto.modular import random_below
 from firmware.crypto.secret_multiples import multiply, multiply_base
 from protocol.errors import VerificationError
@@ -27,14 +27,14 @@ def decode_scalar(curve: "Curve", private: bytes) -> int:
 
 def generate(curve_name: str) -> "tuple[bytes, bytes]":
     """Generate a new key pair, (private, public)."""
-    curve = CURVES[curve_name]
+    curve = find_curve(curve_name)
     scalar = random_below(curve.n, curve.size)
     return scalar.to_bytes(curve.size, "big"), encode_point(curve, multiply_base(curve, scalar))
 
 
 def public(curve_name: str, private: bytes) -> bytes:
     """Return the public key of `private`. Raises VerificationError `crypto.key` for a scalar out of range."""
-    curve = CURVES[curve_name]
+    curve = find_curve(curve_name)
     return encode_point(curve, multiply_base(curve, decode_scalar(curve, private)))
 
 
@@ -43,6 +43,6 @@ def ecdh(curve_name: str, private: bytes, public: bytes) -> bytes:
 
     A validated point has prime order n, so the shared point is never infinity.
     """
-    curve = CURVES[curve_name]
+    curve = find_curve(curve_name)
     point = decode_point(curve, public)
     return multiply(curve, decode_scalar(curve, private), point)[0].to_bytes(curve.size, "big")

@@ -1,87 +1,143 @@
 """Computes u1 * G + u2 * Q for public u1, u2 and Q, as needed to verify ECDSA signatures. The computing time depends on
-these values, so they must not be secret.
+these values, so they must not be secret. `secret_multiples` has the functions for secrets.
+
+The field machine does the arithmetic (docs/field-machine.md). The numbers of slots and steps here are those of
+`formulas`.
 """
 
-from firmware.crypto.points import add, compact, double, odd_multiples
+import sys
+
+from firmware.crypto.modular import inverses
 from protocol import const
+
+# The build says whether the assembler can run, because trying is undefined: other builds take the machine code of such
+# a function for bytecode. Only our own image has this name (MICROPY_BOARD_BUILD_NAME).
+if getattr(sys.implementation, "_build", "") != "MOORING_C6":
+    from firmware.crypto.field import Field
+    from firmware.crypto.modular import inverse as inverse
+else:
+    from firmware.crypto.field_image import Field  # type: ignore[assignment]
+    from firmware.crypto.field_image import inverse as inverse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.crypto.curve import Affine, Curve
-    from firmware.crypto.points import Jacobian
 
-# Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. This
-# table is computed once and kept (below 3 KB of heap). The table of the other point has 8 entries. This table is
-# computed in each call. With a width of one bit more, computing this table would take as much extra time as the larger
-# table saves.
+    Jacobian = tuple[int, int, int]
+    """(X, Y, Z) stands for the point (X / Z^2, Y / Z^3), and Z = 0 for infinity."""
+
+# Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. It is
+# computed once and kept. The table of the other point has 8 entries. It is computed in each call. With a
+# width of one bit more, computing this table would take as much extra time as the larger table saves.
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 
-_base_tables: "dict[Curve, list[Affine]]" = {}
-"""The multiples 1, 3, 5, ... of the base point, for each curve that was used."""
+_fields: "dict[Curve, Field]" = {}
+"""For each curve that was used: its field, with the table of the base point: 1, 3, 5, ... times this point."""
 
 
-def _windows(scalar: int, width: int, length: int) -> bytearray:
-    """Return the width-`width` non-adjacent form of `scalar` (Guide, Algorithm 3.35). At index i, the result has the
-    digit of 2^i, as a number modulo 2^`width`.
+def prepare(curve: "Curve") -> "Field":
+    """Return the field of `curve`, with the table of the base point."""
+    if curve not in _fields:
+        field = Field(curve.p, curve.size)
+        put_multiples(curve, field, curve.base, 72, 1 << _BASE_WIDTH - 2)
+        field.wipe()
+        _fields[curve] = field
+    return _fields[curve]
 
-    A digit is 0 or an odd number. An odd digit is below 2^(width - 1) in magnitude, and at least width - 1 zeros follow
-    it.
+
+def keep_points(field: "Field", table: int, index: int, points: "list[Affine]") -> None:
+    """Store `points` as entries of a table, from `index` on."""
+    for x, y in points:
+        field.put(1, x)
+        field.put(2, y)
+        field.keep(table, index, 2)
+        index += 1
+
+
+def accumulator(field: "Field") -> "Jacobian":
+    """Return the accumulator of `field`."""
+    return field.get(24), field.get(25), field.get(26)
+
+
+def affine(curve: "Curve", points: "list[Jacobian]") -> "list[Affine]":
+    """Return `points` in coordinates with Z = 1. One inversion is enough for all points. No point may be infinity."""
+    p = curve.p
+    result = []
+    for place, inverse in enumerate(inverses([point[2] for point in points], p)):
+        x, y, _ = points[place]
+        square = inverse * inverse % p
+        result.append((x * square % p, y * square % p * inverse % p))
+    return result
+
+
+def put_multiples(
+    curve: "Curve", field: "Field", point: "Affine", table: int = 27, count: int = 1 << _WIDTH - 2
+) -> None:
+    """Fill a table with `count` multiples of `point`: 1, 3, 5, ... times the point."""
+    x, y = point
+    for slot, number in ((1, x), (2, y), (24, x), (25, y), (26, 1)):
+        field.put(slot, number)
+    jacobian = field.JACOBIAN and table == 27
+    points = []
+    field.run(b"\x00\x20", 2)
+    for index in range(count):
+        if index:
+            field.run(b"\x40", 2)
+        if jacobian:
+            field.run(b"\x60", 2)
+            field.keep(27, index, 5)
+        elif index:
+            points.append(accumulator(field))
+    if not jacobian:
+        keep_points(field, table, 0, [point] + affine(curve, points))
+
+
+def _write_windows(script: bytearray, scalar: int, width: int, step: int, place: int) -> None:
+    """Write the width-`width` non-adjacent form of `scalar` (Guide, Algorithm 3.35) into `script`, as steps that add.
+
+    A digit is either 0, or an odd number below 2^(width - 1) in magnitude that is followed by at least width - 1 zeros.
+    The step for the digit of 2^0 is at index `place`, and each further digit is three places before.
     """
-    digits = bytearray(length)
+    size = len(script) // 24
+    bits = scalar.to_bytes(size + 3, "little")  # Shifts of a big integer would make a new one for each digit.
     mask = (1 << width) - 1
-    half = 1 << width - 1
-    place = 0
-    while scalar:
-        low = scalar & 0xFFFF
-        if not low:
-            scalar >>= 16
-            place += 16
+    carry = 0
+    bit = 0
+    while bit <= 8 * size:
+        index = bit >> 3
+        word = (bits[index] | bits[index + 1] << 8) >> (bit & 7)
+        if word & 1 == carry:
+            bit += 1
             continue
-        zeros = 0
-        while not low & 1:
-            low >>= 1
-            zeros += 1
-        scalar >>= zeros
-        place += zeros
-        digit = scalar & mask
-        digits[place] = digit
-        scalar >>= width
-        if digit & half:
-            scalar += 1
-        place += width
-    return digits
-
-
-def prepare(curve: "Curve") -> None:
-    """Compute the table of the base point, unless it exists already."""
-    if curve not in _base_tables:
-        _base_tables[curve] = compact(curve, odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2))
+        digit = (word & mask) + carry
+        carry = digit >> width - 1
+        if carry:
+            digit = (mask + 1 - digit) | 32
+        script[place - 3 * bit] = step | digit >> 1
+        bit += width
 
 
 def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
     """Return `u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
-    prepare(curve)
-    base_table = _base_tables[curve]
-    table = odd_multiples(curve, point, 1 << _WIDTH - 2)
-    length = 8 * curve.size + 1
-    base_digits = _windows(u1, _BASE_WIDTH, length)
-    digits = _windows(u2, _WIDTH, length)
-    result = (1, 1, 0)
-    doublings = 0
-    for place in range(length - 1, -1, -1):
-        doublings += 1
-        digit = digits[place]
-        base_digit = base_digits[place]
-        if digit or base_digit:
-            if result[2]:
-                result = double(curve, result, doublings)
-            doublings = 0
-            if digit:
-                negative = digit >= 1 << _WIDTH - 1
-                result = add(curve, result, table[((1 << _WIDTH) - digit if negative else digit) >> 1], negative)
-            if base_digit:
-                negative = base_digit >= 1 << _BASE_WIDTH - 1
-                magnitude = (1 << _BASE_WIDTH) - base_digit if negative else base_digit
-                result = add(curve, result, base_table[magnitude >> 1], negative)
-    return double(curve, result, doublings)
+    field = prepare(curve)
+    put_multiples(curve, field, point)
+    # For each bit, from the most significant one on: double, then a step for each scalar. 255 does nothing.
+    script = bytearray(b"\x00\xff\xff" * (8 * curve.size + 1))
+    _write_windows(script, u1, _BASE_WIDTH, 0x20, len(script) - 2)
+    _write_windows(script, u2, _WIDTH, 0x40, len(script) - 1)
+    start = 0
+    while start < len(script) and script[start] in b"\x00\xff":
+        start += 1
+    if start == len(script):
+        return 1, 1, 0
+    # The accumulator starts with the first entry. The first digit is positive, so its step has no sign bit.
+    script[start] += 0x40
+    right = field.run(memoryview(script)[start:])
+    result = accumulator(field)
+    if not right:
+        from firmware.crypto.complete import combine_completely
+
+        result = combine_completely(curve, field, u1, curve.base, u2, point)
+    field.wipe()
+    return result

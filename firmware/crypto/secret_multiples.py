@@ -1,36 +1,37 @@
 """Computes k * G and k * Q for a secret k.
 
-The computing time does not reveal k. Every call does the same point operations in the same order. The scalar is
-rewritten with digits that are never 0, so no operation is skipped. But the time of an operation on Python integers
-depends on their values. Therefore k is blinded: two random numbers make these values different in each call.
+The computing time does not reveal k. Every call takes the same steps in the same order. The scalar is rewritten with
+digits that are never 0, so no step is skipped. Signs and table entries are chosen without a branch by the assembler of
+our own image (docs/field-machine.md). On other images the time of an operation on Python integers depends on their
+values. Therefore k is blinded: two random numbers make these values different in each call.
 
 - The first point gets a random Z. As a result, all coordinates of all later points are random.
 - The scalar is replaced by k + r * n with a random 32-bit r. As a result, its digits are random. The signs of the
   digits decide between additions and subtractions. The number of digits is always the same, so the time does not
   reveal the length of k.
 
-So the time varies with fresh random numbers, and not with k. There is one exception: if k is twice its last digit, the
-last addition is a doubling. Such a k is an even number up to 30. Random keys and nonces are practically never so small.
+So the time varies with fresh random numbers, and not with k. There is one exception: if k or n - k is small, for
+example 33, two points may collide. Everything is then computed again with a complete addition, which takes longer. The
+larger k, the rarer that is. Random keys and nonces are practically never so small.
 
 The blinding does not protect against an observer of the chip's power consumption or radiation.
 """
 
 from firmware.crypto.generator import random
 from firmware.crypto.modular import random_below
-from firmware.crypto.points import add, affine, compact, double, odd_multiples
+from firmware.crypto.multiples import accumulator, affine, inverse, keep_points, prepare, put_multiples
 from protocol import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.crypto.curve import Affine, Curve
-    from firmware.crypto.points import Jacobian
 
 _BLINDING_BITS = const(32)
 _WINDOW = const(4)
 _TEETH = const(5)  # A comb of 16 entries, below 3 KB of heap.
 
-_combs: "dict[Curve, list[Affine]]" = {}
-"""For each curve that was used: the comb of its base point."""
+_combs: "set[Curve]" = set()
+"""The curves whose field has the comb of the base point."""
 
 
 def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
@@ -43,24 +44,20 @@ def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
     return blinded + (1 << length) - 1 >> 1
 
 
-def _walk(curve: "Curve", table: "list[Affine]", digits: "list[int]", doublings: int) -> "Affine":
-    """Add the table entries that `digits` select, beginning with the most significant digit. Between two entries,
-    double the sum `doublings` times.
+def _walk(curve: "Curve", script: bytearray, scalar: int, point: "Affine") -> "Affine":
+    """Take the steps of `script`, which compute `scalar` * `point`, with a random Z. Return the result."""
+    field = prepare(curve)
+    field.put(18, random_below(curve.p, curve.size))
+    right = field.run(script)
+    result = accumulator(field)
+    if not right:
+        from firmware.crypto.complete import combine_completely
 
-    The table has entries only for the upper half of all digits. The entries for the lower half are their opposites.
-    """
-    p = curve.p
-    half = len(table)
-    z = random_below(p, curve.size)
-    square = z * z % p
-    # The number is positive, so its first sign is +, and the first entry is used without a change of sign.
-    x, y = table[digits[0] - half]
-    result: "Jacobian" = (x * square % p, y * square % p * z % p, z)
-    for digit in digits[1:]:
-        negative = digit < half
-        entry = table[half - 1 - digit if negative else digit - half]
-        result = add(curve, double(curve, result, doublings), entry, negative)
-    return affine(curve, [result])[0]
+        result = combine_completely(curve, field, scalar, point, 0, point)
+    field.wipe()
+    factor = inverse(result[2], curve.p)
+    square = factor * factor % curve.p
+    return result[0] * square % curve.p, result[1] * square % curve.p * factor % curve.p
 
 
 def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
@@ -71,9 +68,17 @@ def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
     """
     length = (8 * curve.size + _BLINDING_BITS + 1) // _WINDOW + 1
     bits = _signed_bits(curve, scalar, length * _WINDOW)
-    mask = (1 << _WINDOW) - 1
-    digits = [bits >> _WINDOW * place & mask for place in range(length - 1, -1, -1)]
-    return _walk(curve, odd_multiples(curve, point, 1 << _WINDOW - 1), digits, _WINDOW)
+    put_multiples(curve, prepare(curve), point)
+    # For each digit, from the most significant one on: four doublings and an addition.
+    script = bytearray(b"\x00\x00\x00\x00\x40" * length)
+    for place in range(length):
+        digit = bits >> _WINDOW * place & 15
+        # The table has entries for the upper half of all digits. Those of the lower half are their opposites.
+        negative = digit >> 3 ^ 1
+        script[-1 - 5 * place] = 0x40 | negative << 4 | (digit ^ -negative) & 7
+    # The number is positive, so its first sign is +. The accumulator starts with the first entry.
+    script[4] += 0x40
+    return _walk(curve, script[4:], scalar, point)
 
 
 def multiply_base(curve: "Curve", scalar: int) -> "Affine":
@@ -84,29 +89,33 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
     """
     spacing = (8 * curve.size + _BLINDING_BITS + 1) // _TEETH + 1
     if curve not in _combs:
-        _combs[curve] = compact(curve, _comb(curve, spacing))
+        _make_comb(curve, spacing)
     bits = _signed_bits(curve, scalar, spacing * _TEETH)
-    digits = []
-    for place in range(spacing - 1, -1, -1):
+    script = bytearray(b"\x00\xa0" * spacing)
+    for place in range(spacing):
         digit = 0
         for tooth in range(_TEETH - 1, -1, -1):
             digit = digit << 1 | (bits >> tooth * spacing + place & 1)
-        digits.append(digit)
-    return _walk(curve, _combs[curve], digits, 1)
+        negative = digit >> 4 ^ 1
+        script[-1 - 2 * place] = 0xA0 | negative << 4 | (digit ^ -negative) & 15
+    script[1] += 0x20
+    return _walk(curve, script[1:], scalar, curve.base)
 
 
-def _comb(curve: "Curve", spacing: int) -> "list[Affine]":
-    """Return the comb. The comb's entry at index i is the top tooth, plus or minus each other tooth according to the
-    bits of i. Tooth j is 2^(spacing * j) * G."""
-    teeth: "list[Jacobian]" = [(curve.base[0], curve.base[1], 1)]
-    for _ in range(_TEETH - 1):
-        teeth.append(double(curve, teeth[-1], spacing))
-    points = affine(curve, teeth)
-    steps = affine(curve, [double(curve, tooth) for tooth in teeth])
-    lowest = teeth[-1]
-    for point in points[:-1]:
-        lowest = add(curve, lowest, point, True)
-    sums = [lowest]
-    for step in steps[:-1]:
-        sums += [add(curve, total, step) for total in sums]
-    return affine(curve, sums)
+def _make_comb(curve: "Curve", spacing: int) -> None:
+    """Compute the comb. Its entry at index i is the top tooth, plus or minus each other tooth according to the bits of
+    i. Tooth j is 2^(spacing * j) * G."""
+    field = prepare(curve)
+    field.put(18, 1)
+    teeth = []
+    for tooth in range(_TEETH):
+        field.run(b"\x60" + bytes(tooth * spacing))
+        teeth.append(accumulator(field))
+    keep_points(field, 104, 0, affine(curve, teeth))
+    sums = []
+    for index in range(1 << _TEETH - 1):
+        signs = [0xA0 | tooth | (index >> tooth & 1 ^ 1) << 4 for tooth in range(_TEETH - 1)]
+        field.run(bytes([0xC0 + _TEETH - 1] + signs))
+        sums.append(accumulator(field))
+    keep_points(field, 104, 0, affine(curve, sums))
+    _combs.add(curve)

@@ -1,6 +1,6 @@
 """Verification of SM2 signatures (GB/T 32918.2-2016, section 7), with SM3 and the default user id."""
 
-from firmware.crypto.curve import CURVES, decode_point
+from firmware.crypto.curve import decode_point, find_curve
 from firmware.crypto.multiples import combine
 from firmware.crypto.sm3 import sm3
 from protocol import const
@@ -19,7 +19,7 @@ def identity_digest(public: bytes) -> bytes:
     """Return Z (section 5.5). Z binds each digest to signer, curve and key. `public` must be a point of the curve."""
     digest = _known.get(public)
     if digest is None:
-        curve = CURVES["SM2"]
+        curve = find_curve("SM2")
         numbers = (curve.p - 3, curve.b, curve.base[0], curve.base[1])
         parameters = b"".join([number.to_bytes(32, "big") for number in numbers])
         digest = sm3((8 * len(USER_ID)).to_bytes(2, "big") + USER_ID + parameters + public[1:])
@@ -35,7 +35,7 @@ def verify(public: bytes, message: "tuple[bytes, ...]", signature: bytes) -> boo
     All values here are public. The point's x is X / Z^2. As in `ecdsa`, to avoid an inversion, (r - e) * Z^2 is
     compared with X.
     """
-    curve = CURVES["SM2"]
+    curve = find_curve("SM2")
     size, p, n = curve.size, curve.p, curve.n
     if len(signature) != 2 * size:
         return False

@@ -28,6 +28,8 @@ read it."""
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by the name of the machine. Viper code is compiled for this architecture."""
+_ASSEMBLER = "_rv32.py"
+"""Ending of the names of modules in assembler, which only our own image runs."""
 _BOARD = "__init__", "boot", "faults", "hostile_radio", "layout", "line", "memory_flash", "nor_flash"
 _SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in _BOARD))
 """Files of `sim` that boot the lock or that the stand-ins import."""
@@ -47,7 +49,7 @@ def folder(root: Path, program: str) -> Path | None:
         return None
     if architecture is None or not _speak_alike(program, compiler):
         return None
-    content = sources(root)
+    content = {path: text for path, text in sources(root).items() if not path.endswith(_ASSEMBLER)}
     for stand_in in sorted((root / "sim" / "board" / "modules").glob("*.py")):
         content[stand_in.name] = stand_in.read_bytes()
     content.update({path: (root / path).read_bytes() for path in _SIM})

@@ -10,7 +10,7 @@ import sys
 
 from firmware import crypto
 from firmware.crypto import generator, modular, secret_multiples
-from firmware.crypto.curve import CURVES
+from firmware.crypto.curve import find_curve
 from firmware.memory import identity
 from firmware.memory.store import Store
 
@@ -45,7 +45,7 @@ def everything(own: identity.Identity, store: Store) -> "dict[str, bytes]":
     link = admission._ephemeral
     nonce = Clock(crypto, store, own.lock_id).nonce()
     assert link is not None and nonce is not None
-    curve = CURVES["P-256"]
+    curve = find_curve("P-256")
     return {
         "key on P-256": crypto.generate("P-256")[0],
         "key on P-384": crypto.generate("P-384")[0],

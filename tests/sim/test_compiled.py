@@ -38,7 +38,7 @@ def test_the_lock_is_given_512_kb_and_no_more() -> None:
 def test_every_module_of_the_lock_is_there_and_nothing_else_of_its_rooms() -> None:
     made = LOCK.modules
     assert made is not None
-    modules = {path.removesuffix(".py") for path in sources()}
+    modules = {path.removesuffix(".py") for path in sources() if not path.endswith("_rv32.py")}
     found = {file.relative_to(made).with_suffix("").as_posix() for file in made.rglob("*.mpy")}
     assert modules <= found
     assert {name.split("/")[0] for name in found - modules} == {"sim", "bluetooth", "esp32", "machine"}

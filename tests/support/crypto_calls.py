@@ -38,11 +38,12 @@ answer([called(name, arguments) for name, arguments in given])
 """
 
 
-def on_cpython(calls: list[Call]) -> list[Any]:
-    """Make `calls` on CPython. Return the result of each call: its value, "refused: <code>" or "ValueError"."""
+def on_cpython(calls: list[Call], package: Any = crypto) -> list[Any]:
+    """Make `calls` of `package` on CPython. Return the result of each call: its value, "refused: <code>" or
+    "ValueError"."""
     answers: list[Any] = []
     for name, arguments in calls:
-        function: Any = crypto
+        function = package
         for part in name.split("."):
             function = getattr(function, part)
         try:

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware import crypto
-from firmware.crypto import curve as curves
 from protocol import crypto_cpython
 from protocol.crypto import AGREEMENT_CURVES, COORDINATE_BYTES
 from protocol.errors import VerificationError
+from tests.support import plain_curve
 from tests.support.crypto_calls import Call, on_cpython, on_micropython
 
 CURVES = st.sampled_from(AGREEMENT_CURVES)
 ECDSA_CURVES = st.sampled_from([*AGREEMENT_CURVES, "P-521"])
 HASHES = st.sampled_from(["SHA-256", "SHA-384", "SHA-512"])
-ORDERS = {name: curve.n for name, curve in curves.CURVES.items()}
+ORDERS = {name: curve.n for name, curve in plain_curve.CURVES.items()}
 
 
 @st.composite
@@ -59,7 +59,7 @@ def test_signatures_near_the_truth_are_judged_alike(
     order, size = ORDERS[curve], COORDINATE_BYTES[curve]
     # With nonce 1, r is the x coordinate of the base point. So s is found without a point multiplication.
     e = int.from_bytes(crypto_cpython.digest(hash_name, message)[:size], "big")
-    r = curves.CURVES[curve].base[0] % order
+    r = plain_curve.CURVES[curve].base[0] % order
     s = (e + r * int.from_bytes(private, "big")) % order
     signature = r.to_bytes(size, "big") + s.to_bytes(size, "big")
     flipped = data.draw(st.one_of(st.none(), st.integers(0, 16 * size - 1)))

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from firmware.crypto.curve import CURVES, Curve, decode_point, encode_point
+from firmware.crypto.curve import Curve, decode_point, encode_point
 from protocol import crypto_cpython
 from tests.support.crypto_calls import RUNTIMES, Call
+from tests.support.plain_curve import CURVES
 
 Run = Callable[[list[Call]], list[Any]]
 

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware import crypto
-from firmware.crypto.curve import CURVES, encode_point
+from firmware.crypto.curve import encode_point
 from firmware.crypto.sm2 import identity_digest
 from protocol import crypto_cpython
 from sim.sm2 import PrivateKey
 from tests.support import vectors
 from tests.support.crypto_calls import RUNTIMES, Call
+from tests.support.plain_curve import CURVES
 
 Run = Callable[[list[Call]], list[Any]]
 unhex = bytes.fromhex

@@ -1,0 +1,36 @@
+"""u1 * P + u2 * Q with a complete addition, which is right for any two points: equal, opposite or infinity.
+
+The faster additions of `formulas` note when they fail, and only then this module is loaded. That does not happen by
+chance, but whoever knows a private key can choose a signature that does it. The formula is Algorithm 4 of Renes,
+Costello and Batina, "Complete addition formulas for prime order elliptic curves" (2015), in homogeneous coordinates:
+(X, Y, Z) stands for (X / Z, Y / Z). A, B and C are the other point, and D is b. The computing time depends on the
+scalars.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.crypto.curve import Affine, Curve
+    from firmware.crypto.field import Field
+
+
+def combine_completely(
+    curve: "Curve", field: "Field", u1: int, point: "Affine", u2: int, other: "Affine"
+) -> "tuple[int, int, int]":
+    """Return `u1` * `point` + `u2` * `other` in Jacobian coordinates, for scalars in [0, n - 1]. This
+    overwrites the table of a point in `field`."""
+    for index, (x, y) in enumerate((point, other)):
+        for slot, number in ((1, x), (2, y), (3, 1)):
+            field.put(slot, number)
+        field.keep(27, index, 3)
+    for slot, number in ((4, curve.b), (24, 0), (25, 1), (26, 0)):
+        field.put(slot, number)
+    script = bytearray()
+    for place in range(8 * curve.size - 1, -1, -1):
+        script.append(0)
+        if u1 >> place & 1:
+            script.append(0x20)
+        if u2 >> place & 1:
+            script.append(0x21)
+    script.append(0x40)
+    field.run(script, 1)
+    return field.get(24), field.get(25), field.get(26)

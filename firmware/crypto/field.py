@@ -1,0 +1,215 @@
+"""The field machine on Python integers. It runs the same programs as the assembler of our own image.
+
+Each routine of `formulas` is a function here, because to interpret the programs would take three times as long. Only
+products are reduced, and differences that end a chain. The computing time depends on the operands, so a caller must
+blind secrets. Python integers cannot be wiped; `wipe` only forgets them.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Program = tuple[tuple[Callable[[list[int], int, int, int], None], int, int], ...]
+    """For each routine: its function, the first slot of its table, and the number of slots of an entry."""
+
+
+class Field:
+    """The slots and tables for one prime. Slots 1 to 26 are the letters of the alphabet. A table is known by its first
+    slot.
+
+    Here a table is a list of tuples. One list of all numbers would overflow the stack of MicroPython's collector, which
+    holds 64 objects; then each collection reads the heap several times.
+    """
+
+    JACOBIAN = False
+    """Whether the table of a point has entries in Jacobian coordinates."""
+
+    def __init__(self, prime: int, size: int) -> None:
+        self.prime = prime
+        self._size = size
+        self._tables: "dict[int, list[tuple[int, ...]]]" = {}
+        self._slots: "list[int]" = []
+
+    def put(self, slot: int, number: int) -> None:
+        """Store `number`, in [0, prime - 1]. After `wipe`, this makes new slots, with 1 as the random number."""
+        if not self._slots:
+            self._slots = [0] * 27
+            self._slots[18] = 1
+        self._slots[slot] = number
+
+    def get(self, slot: int) -> int:
+        """Return the number in `slot`, in [0, prime - 1]."""
+        number = self._slots[slot]
+        return number if 0 <= number < self.prime else number % self.prime
+
+    def keep(self, table: int, index: int, count: int) -> None:
+        """Store the entry, `count` slots from A on, at `index` of a table. Entries are stored in order.
+
+        In MicroPython, the result of `%` occupies as much memory as its dividend. So new integers are made from the
+        bytes for the tables that are kept.
+        """
+        numbers = self._slots[1 : 1 + count]
+        if table > 27:
+            numbers = [int.from_bytes(number.to_bytes(self._size, "big"), "big") for number in numbers]
+        if not index:
+            self._tables[table] = []
+        self._tables[table].append(tuple(numbers))
+
+    def run(self, script: "bytes | bytearray | memoryview", program: int = 0) -> bool:
+        """Take all steps of `script`. `program` says with which routines of `formulas`: 0 FAST, 1 COMPLETE, 2 TABLE.
+        Return whether every addition was right."""
+        slots, prime, tables = self._slots, self.prime, self._tables
+        routines = _FAST
+        if program == 1:
+            from firmware.crypto.field_complete import COMPLETE
+
+            routines = COMPLETE
+        elif program:
+            routines = _TABLE
+        slots[6] = 0
+        steps = bytes(script).replace(b"\xff", b"")
+        place, end = 0, len(steps)
+        while place < end:
+            step = steps[place]
+            place += 1
+            times = 1
+            function, start, count = routines[step >> 5]
+            if count:
+                slots[1 : 1 + count] = tables[start][step & 15]
+            else:
+                while place < end and steps[place] == step:
+                    times += 1
+                    place += 1
+            function(slots, prime, step & 16, times)
+        return not slots[6]
+
+    def wipe(self) -> None:
+        """Forget the point that the latest operation left, its table and the random number."""
+        self._slots = []
+        self._tables.pop(27, None)
+
+
+# The functions below are translations of the programs in `formulas`.
+
+
+def _double(slots: "list[int]", p: int, minus: int, times: int) -> None:
+    z = slots[26]
+    x = slots[24]
+    y = slots[25]
+    for _ in range(times):
+        g = z * z % p
+        h = x - g
+        u = x + g
+        h = h * 3
+        u = u * h % p
+        g = y + y
+        z = g * z % p
+        h = g * y % p
+        g = h + h
+        q = x * g % p
+        g = g * h
+        h = u * u
+        t = q + q
+        x = (h - t) % p
+        q = (q - x) * u
+        y = (q - g) % p
+    slots[26] = z
+    slots[24] = x
+    slots[25] = y
+
+
+def _add_affine(slots: "list[int]", p: int, minus: int, times: int) -> None:
+    b = slots[2]
+    z = slots[26]
+    a = slots[1]
+    x = slots[24]
+    y = slots[25]
+    w = 0 - b if minus else b
+    g = z * z % p
+    u = a * g % p
+    t = w * z % p * g % p
+    u = u - x
+    t = t - y
+    z = z * u % p
+    slots[6] |= not u
+    g = u * u % p
+    h = g * u % p
+    q = x * g % p
+    g = q + q + h
+    x = (t * t - g) % p
+    y = y * h
+    q = (q - x) * t
+    y = (q - y) % p
+    slots[26] = z
+    slots[24] = x
+    slots[25] = y
+
+
+def _start_affine(slots: "list[int]", p: int, minus: int, times: int) -> None:
+    r = slots[18]
+    a = slots[1]
+    b = slots[2]
+    g = r * r % p
+    x = a * g % p
+    g = g * r % p
+    y = b * g % p
+    z = r
+    slots[24] = x
+    slots[25] = y
+    slots[26] = z
+
+
+def _pair(slots: "list[int]", p: int, minus: int, times: int) -> None:
+    x = slots[24]
+    y = slots[25]
+    z = slots[26]
+    a = slots[1]
+    b = slots[2]
+    m = x
+    n = y
+    g = z * z % p
+    x = a * g % p
+    g = g * z % p
+    y = b * g % p
+    slots[13] = m
+    slots[14] = n
+    slots[24] = x
+    slots[25] = y
+
+
+def _next(slots: "list[int]", p: int, minus: int, times: int) -> None:
+    m = slots[13]
+    x = slots[24]
+    n = slots[14]
+    y = slots[25]
+    z = slots[26]
+    u = m - x
+    t = n - y
+    g = u * u % p
+    h = m * g % p
+    q = x * g % p
+    g = h - q
+    n = n * g % p
+    g = h + q
+    x = (t * t - g) % p
+    g = (h - x) * t
+    y = (g - n) % p
+    m = h
+    z = z * u % p
+    slots[14] = n
+    slots[24] = x
+    slots[25] = y
+    slots[13] = m
+    slots[26] = z
+
+
+_FAST: "Program" = (
+    (_double, 0, 0),
+    (_add_affine, 72, 2),
+    (_add_affine, 27, 2),
+    (_start_affine, 72, 2),
+    (_start_affine, 27, 2),
+    (_add_affine, 104, 2),
+    (_start_affine, 104, 2),
+)
+_TABLE: "Program" = ((_double, 0, 0), (_pair, 0, 0), (_next, 0, 0))

@@ -1,0 +1,158 @@
+"""The field machine of our own image: the class of `field`, with numbers in one block and assembler to compute.
+
+Numbers are in Montgomery form: x stands as x * R modulo the prime, where R is 2^32 to the number of words. The
+computing time depends on the prime, on the program and on the script, and not on the numbers.
+"""
+
+from firmware.crypto.field_rv32 import run
+from firmware.crypto.formulas import COMPLETE, FAST, TABLE
+from protocol import const
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Routine = tuple[str, bytes, int, int]
+
+_SLOTS_AT = const(256)
+_SCRATCH_AT = const(112)
+_ALL_SLOTS = const(136)
+_OPERATIONS = b"\0*+-?!"
+_SAME = {46: 1, 37: 3}  # `.` and `%` only save work for Python integers.
+
+_SPECIAL = (
+    (1 << 256) - (1 << 224) + (1 << 192) + (1 << 96) - 1,
+    (1 << 256) - (1 << 224) - (1 << 96) + (1 << 64) - 1,
+    (1 << 384) - (1 << 128) - (1 << 96) + (1 << 32) - 1,
+    (1 << 521) - 1,
+)
+"""The primes with a reduction of their own: P-256, SM2, P-384, P-521."""
+
+
+def assembled(routines: "Sequence[Routine]") -> bytes:
+    """Return the program that the assembler takes. It begins with four bytes for each routine: where its instructions
+    start, in units of four bytes, its table, the number of slots of an entry, and 0. The slot of A is 0 here."""
+    head = bytearray()
+    body = bytearray()
+    for _, text, table, count in routines:
+        head += bytes((len(routines) + len(body) // 4, table - 1 if count else 0, count, 0))
+        for place in range(0, len(text), 4):
+            target, first, _, second = [(letter & 31) - 1 for letter in text[place : place + 4]]
+            code = text[place + 2]
+            if code == 51:  # `3` is two sums, and the second operand is a slot for the first of them.
+                body += bytes((2, second, first, first))
+                code = 43
+            body += bytes((_SAME.get(code) or _OPERATIONS.index(bytes((code,))), target, first, second))
+        body += bytes(4)
+    return bytes(head + body)
+
+
+_PROGRAMS = assembled(FAST), assembled(COMPLETE), assembled(TABLE)
+_CONVERT = assembled((("in", b"WW*S", 0, 0), ("out", b"WW*K", 0, 0)))
+_POWER = assembled((("square", b"XX*X", 0, 0), ("multiply", b"XX*A", 27, 1), ("start", b"XA?A", 27, 1)))
+_POWERS = b"\x01\0\0\0" + b"".join([bytes((1, place, place - 1, 26)) for place in range(27, 41)]) + bytes(4)
+"""Fills the table of a point with powers of its first entry, each in one slot: exponents 2 to 15."""
+
+
+class Field:
+    """The block for one prime: its header, the prime, scratch, and the slots."""
+
+    JACOBIAN = True
+    """Whether the table of a point has entries in Jacobian coordinates."""
+
+    def __init__(self, prime: int, size: int, slots: int = _ALL_SLOTS) -> None:
+        self.prime = prime
+        self._width = width = size + 3 & ~3
+        self._block = bytearray(_SLOTS_AT + slots * width)
+        kind = _SPECIAL.index(prime) + 1 if prime in _SPECIAL else 0
+        # -1 / prime modulo 2^32, by Newton's iteration. Each round doubles the number of right bits.
+        inverse = 1
+        for _ in range(5):
+            inverse = inverse * (2 + inverse * prime) & 0xFFFFFFFF
+        for place, number in ((0, width), (4, kind), (8, inverse)):
+            self._block[place : place + 4] = number.to_bytes(4, "little")
+        self._block[32 : 32 + width] = prime.to_bytes(width, "little")
+        radix = 1 << 8 * width
+        for slot, number in ((9, radix % prime), (18, radix % prime), (19, radix * radix % prime), (11, 1)):
+            self._write(slot, number)
+        if slots == _ALL_SLOTS:
+            _made[prime] = self
+
+    def _place(self, slot: int) -> int:
+        return _SLOTS_AT + (slot - 1) * self._width
+
+    def _write(self, slot: int, number: int) -> None:
+        place = self._place(slot)
+        self._block[place : place + self._width] = number.to_bytes(self._width, "little")
+
+    def _copy(self, slot: int, start: int, count: int) -> None:
+        to, place, length = self._place(slot), self._place(start), count * self._width
+        self._block[to : to + length] = self._block[place : place + length]
+
+    def put(self, slot: int, number: int) -> None:
+        """Store `number`, in [0, prime - 1]."""
+        self._write(23, number)
+        run(self._block, _CONVERT, b"\x00", 1)
+        self._copy(slot, 23, 1)
+
+    def get(self, slot: int) -> int:
+        """Return the number in `slot`, in [0, prime - 1]."""
+        self._copy(23, slot, 1)
+        run(self._block, _CONVERT, b"\x20", 1)
+        place = self._place(23)
+        return int.from_bytes(self._block[place : place + self._width], "little")
+
+    def keep(self, table: int, index: int, count: int) -> None:
+        """Store the entry, `count` slots from A on, at `index` of a table."""
+        self._copy(table + index * count, 1, count)
+
+    def run(self, script: "bytes | bytearray | memoryview", program: int = 0) -> bool:
+        """Take all steps of `script`. `program` says with which routines of `formulas`: 0 FAST, 1 COMPLETE, 2 TABLE.
+        Return whether every addition was right."""
+        self._block[12] = 0
+        run(self._block, _PROGRAMS[program], script, len(script))
+        return not self._block[12]
+
+    def invert(self, number: int) -> int:
+        """Return `number`^-1 modulo the prime, as the power with exponent prime - 2 (Fermat), in windows of 4 bits.
+        Return 0 for 0. This overwrites the table of a point."""
+        self.put(27, number)
+        run(self._block, _POWERS, b"\x00", 1)
+        exponent = (self.prime - 2).to_bytes(self._width, "big")
+        # For each digit of the exponent: four squares, and a product if the digit is not 0.
+        script = bytearray(b"\x00\x00\x00\x00\xff" * (2 * self._width))
+        started = False
+        for place in range(2 * self._width):
+            digit = exponent[place >> 1] >> (4 if not place & 1 else 0) & 15
+            if not started:
+                script[5 * place : 5 * place + 4] = b"\xff\xff\xff\xff"
+            if digit:
+                script[5 * place + 4] = (0x20 if started else 0x40) + digit - 1
+                started = True
+        run(self._block, _POWER, script, len(script))
+        result = self.get(24)
+        self.wipe()
+        return result
+
+    def wipe(self) -> None:
+        """Overwrite everything that the latest operation left: scratch, all letters but the constants, the table of a
+        point."""
+        block = self._block
+        block[_SCRATCH_AT:_SLOTS_AT] = bytes(_SLOTS_AT - _SCRATCH_AT)
+        for first, last in ((1, 8), (12, 18), (20, 71)):
+            start, end = self._place(first), min(self._place(last + 1), len(block))
+            if start < end:
+                block[start:end] = bytes(end - start)
+        self._copy(18, 9, 1)
+
+
+_made: "dict[int, Field]" = {}
+"""The fields that can invert, by their primes: those of curves, and those made for the orders of curves."""
+
+
+def inverse(number: int, modulus: int) -> int:
+    """Return `number`^-1 modulo the prime `modulus`, the prime or the order of a curve."""
+    if modulus not in _made:
+        size = 32 if modulus < 1 << 256 else 48 if modulus < 1 << 384 else 66
+        _made[modulus] = Field(modulus, size, 42)
+    return _made[modulus].invert(number % modulus)

@@ -1,0 +1,135 @@
+"""Runs the assembler of the field machine in an emulator of a RISC-V processor (unicorn), and counts instructions."""
+
+import importlib
+import subprocess
+import sys
+import tempfile
+import types
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import unicorn
+from unicorn import riscv_const as registers
+
+from sim.board.interpreter import ROOT
+from tools.software import find_program
+
+_KERNEL = ROOT / "firmware/crypto/field_rv32.py"
+_SAVED = [f"S{number}" for number in range(12)]
+_CODE, _BLOCK, _PROGRAM, _SCRIPT, _STACK, _END = 0x10000, 0x100000, 0x200000, 0x300000, 0x400000, 0x20000000
+
+
+def _number(data: bytes, place: int) -> tuple[int, int]:
+    """Return a number of an .mpy file, of seven bits a byte, and the place after it."""
+    value = 0
+    while True:
+        value = value << 7 | data[place] & 127
+        place += 1
+        if not data[place - 1] & 128:
+            return value, place
+
+
+@cache
+def kernel() -> bytes:
+    """Compile the assembler as for a chip, and return its machine code (MicroPython, "MicroPython .mpy files")."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, "kernel.mpy")
+        program = [*find_program("mpy-cross"), "-march=rv32imc", "-o", str(made), str(_KERNEL)]
+        subprocess.run(program, check=True)
+        data = made.read_bytes()
+    names, place = _number(data, 4 if not data[2] & 0x40 else 5)
+    objects, place = _number(data, place)
+    assert objects == 0
+    for _ in range(names):
+        length, place = _number(data, place)
+        place += 0 if length & 1 else (length >> 1) + 1
+    head, place = _number(data, place)
+    count, place = _number(data, place + (head >> 3))
+    for _ in range(count):
+        head, place = _number(data, place)
+        if head & 3 == 3:
+            return data[place : place + (head >> 3)]
+        place += head >> 3
+    raise AssertionError("no assembler in the module")
+
+
+class Machine:
+    """A processor with the kernel in its memory. `run` has the arguments of the assembler function."""
+
+    def __init__(self) -> None:
+        self._processor = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
+        for place in (_CODE, _BLOCK, _PROGRAM, _SCRIPT, _STACK, _END):
+            self._processor.mem_map(place, 0x10000)
+        self._processor.mem_write(_CODE, kernel())
+        self.count: int | None = None
+        """Number of instructions since it was set to 0. None: nobody counts, which is much faster."""
+        self.runs = 0
+        """Number of calls since it was set to 0."""
+        self.trace: list[int] | None = None
+        """The address of each sequence without branches that was run, if somebody set a list."""
+
+    def run(self, block: bytearray, program: bytes, script: bytes, length: int) -> None:
+        self.runs += 1
+        processor = self._processor
+        processor.mem_write(_BLOCK, bytes(block))
+        processor.mem_write(_PROGRAM, bytes(program))
+        processor.mem_write(_SCRIPT, bytes(script) + b"\0")
+        names = [getattr(registers, "UC_RISCV_REG_" + name) for name in ("A0", "A1", "A2", "A3", "RA", "SP", *_SAVED)]
+        values = [_BLOCK, _PROGRAM, _SCRIPT, length, _END, _STACK + 0x8000, *range(0x1234, 0x1234 + len(_SAVED))]
+        for name, value in zip(names, values, strict=True):
+            processor.reg_write(name, value)
+        hook = None
+        if self.count is not None or self.trace is not None:
+            processor.ctl_flush_tb()
+            hook = processor.hook_add(unicorn.UC_HOOK_BLOCK, self._tick)
+        processor.emu_start(_CODE, _END)
+        if hook is not None:
+            processor.hook_del(hook)
+            processor.ctl_flush_tb()
+        assert [processor.reg_read(name) for name in names[5:]] == values[5:], "registers were not restored"
+        assert bytes(processor.mem_read(_PROGRAM, len(program))) == bytes(program)
+        block[:] = processor.mem_read(_BLOCK, len(block))
+
+    def _tick(self, _processor: unicorn.Uc, address: int, size: int, _data: object) -> None:
+        if self.count is not None and address < _END:
+            self.count += _instructions(address - _CODE, size)
+        if self.trace is not None:
+            self.trace.append(address)
+
+
+@cache
+def _instructions(place: int, size: int) -> int:
+    """Return the number of instructions in `size` bytes of the kernel. Compressed instructions have two bytes."""
+    code, end, count = kernel(), place + size, 0
+    while place < end:
+        place += 4 if code[place] & 3 == 3 else 2
+        count += 1
+    return count
+
+
+MACHINE = Machine()
+
+
+@cache
+def of_image() -> Any:
+    """Return the modules of `firmware.crypto` as our own image loads them: the build has its name, and the assembler
+    runs in the emulator. The modules for everyone else stay as they are."""
+    mine = [name for name in sys.modules if name.startswith("firmware.crypto")]
+    saved = {name: sys.modules.pop(name) for name in mine}
+    stand_in = types.ModuleType("firmware.crypto.field_rv32")
+    stand_in.run = MACHINE.run  # type: ignore[attr-defined]
+    sys.modules[stand_in.__name__] = stand_in
+    sys.implementation._build = "MOORING_C6"  # type: ignore[attr-defined]
+    try:
+        names = ("ecdsa", "field_image", "multiples", "secret_multiples", "sm2")
+        made = {name: importlib.import_module("firmware.crypto." + name) for name in names}
+        made["crypto"] = importlib.import_module("firmware.crypto")
+    finally:
+        del sys.implementation._build
+        for name in [name for name in sys.modules if name.startswith("firmware.crypto")]:
+            del sys.modules[name]
+        sys.modules.update(saved)
+        if "firmware.crypto" in saved:
+            importlib.import_module("firmware").crypto = saved["firmware.crypto"]  # type: ignore[attr-defined]
+    return types.SimpleNamespace(**made)
