@@ -32,7 +32,7 @@ _REASONS: Mapping[str, Phrase] = {
     "profile.missing": phrase("the document lacks something that the law requires"),
     "session.declined": phrase("the holder or the phone said no"),
 }
-"""What each code of a refusal means, as far as guests and hosts meet it (docs/door-signals.md)."""
+"""What the codes of refusals mean, for the codes that guests and hosts can meet (docs/door-signals.md)."""
 _FAMILIES: Mapping[str, Phrase] = {
     **dict.fromkeys(("nfc", "ble", "apdu", "reader"), phrase("the connection to the phone broke off")),
     **dict.fromkeys(("journal", "store"), phrase("the lock cannot store a record")),

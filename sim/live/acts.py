@@ -22,7 +22,7 @@ from sim.words import Phrase, phrase
 _TORN_AFTER = 8
 """Somebody takes the phone away in the middle of the handover, when the phone has answered this number of commands."""
 _STICKER = Traits(sel_res=0x00, sens_res=b"\x00\x44")
-"""Parameters of a sticker (NTAG 21x): it does not speak ISO/IEC 14443-4."""
+"""Parameters of a sticker (NTAG 21x), which does not speak ISO/IEC 14443-4."""
 
 Fields = Mapping[str, Any]
 
@@ -32,8 +32,8 @@ class _Action:
     """One action. `fields` has the name and the type of each field except `action`, `do` does the action, and `text`
     describes it.
 
-    `takes` names the thing that the action occupies, at its door or at the whole site. Until the action is over, no
-    other act can take this thing. `needs` is what else must be free when the action begins.
+    `takes` is the thing that the action occupies, at one door or at the whole site. Until the action is over, no other
+    act can take this thing. `needs` is what else must be free when the action begins.
 
     An action with two directions has a field that is true or false. `off` describes the action if this field is false.
     """

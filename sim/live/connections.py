@@ -1,4 +1,4 @@
-"""The HTTP server of the live page, and what becomes of connections that say nothing.
+"""The HTTP server of the live page, and what happens to connections that say nothing.
 
 A page needs few connections. A client that opens many connections and says nothing must not keep the page's visitors
 out. A connection that asks for nothing is closed after a while. If too many are open, the one that has been idle for
@@ -23,14 +23,14 @@ CONNECTIONS = 64
 events.
 """
 REQUEST_SECONDS = 5.0
-"""Longest time from the beginning of a connection, or of a request, to the end of the request."""
+"""Longest time until a request has arrived, counted from the beginning of the connection or of the request."""
 
 _moments = itertools.count()
 """Numbers that tell which of two connections became idle first."""
 
 
 class Server(uvicorn.Server):
-    """Serves `app` at a socket that already listens. It leaves all signals alone: its caller sets `should_exit`."""
+    """Serves `app` at a socket that already listens. The server handles no signals. The caller sets `should_exit`."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(

@@ -174,7 +174,7 @@ def _on_the_way(site: Site, door: Door, made: Record) -> list[dict[str, Any]]:
 
 
 def _person(site: Site, registered: Registration | None) -> Person | None:
-    """Return the guest of a record. An entry names no guest, so look at the check-in in the same stay."""
+    """Return the guest of a record. An entry names no guest, so the check-in of the same stay is used."""
     if registered is None or registered.guest is None:
         return None
     check_in = next(

@@ -16,7 +16,7 @@ class RequestRefusedError(MooringError):
 
 
 def defect(error: Exception) -> str:
-    """Report a defect to whoever runs the server: the error's type and its place. Returns the code for the page."""
+    """Report the type and the place of an error to whoever runs the server. Returns the code for the page."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{place.filename}, line {place.lineno}"
     print(error_line("live.defect", f"{type(error).__name__} in {where}. Please report it"), file=sys.stderr)

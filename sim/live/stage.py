@@ -69,7 +69,7 @@ class Stage:
     async def play(self, name: str) -> None:
         """Play a story on a site of its own, which is shown until the story is over.
 
-        Each step of the building of the site is told. Raises ConfigError if this machine cannot run the story.
+        The page is told each step while the site is built. Raises ConfigError if this machine cannot run the story.
         """
         promises: list[Promise] = []
 

@@ -67,7 +67,7 @@ def outbox(edge: Edge, lock_id: bytes) -> list[tuple[int, bytes]]:
 
 
 def stores(site: Site, door: Door, journal: JournalReports) -> dict[str, Any]:
-    """Return the message `stores` of a door: the last records at each place, and how many there are."""
+    """Return the message `stores` of a door: for each place, the last records and the number of all records."""
     journal.read(door.bus.history)
     through = door.findings.receipted_through()
     waiting = sorted(one for edge in site.edges for one in outbox(edge, door.lock_id))

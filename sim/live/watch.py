@@ -94,7 +94,7 @@ class Watch:
         return parties(self.site, watch.door, watch.journal, counter)
 
     def _rung(self) -> None:
-        if not self._due:  # many rings lead to one look
+        if not self._due:  # many rings lead to only one check of the site
             self._due = True
             with suppress(RuntimeError):  # a client of the broker may ring while the site is shut down
                 self._loop.call_soon_threadsafe(self._answer)
@@ -105,7 +105,7 @@ class Watch:
             self.look()
 
     def look(self) -> None:
-        """Publish what has changed since the last look."""
+        """Publish what has changed since the last check of the site."""
         if self._on_look is not None:
             self._on_look()
         if self._network != self.site.broker.running:

@@ -45,14 +45,14 @@ _DRAWN = """() => {
 
 
 def drawn(page: "Page", tap: str) -> dict[str, float]:
-    """Return when each moment of this tap was drawn, in seconds since 1970, once all of them are."""
+    """Wait until all moments of this tap are drawn. Return for each moment when it was drawn, in seconds since 1970."""
     page.wait_for_function("tap => Object.values(drawn[tap]).every((at) => at !== null)", arg=tap)
     found: dict[str, float] = page.evaluate("tap => drawn[tap]", tap)
     return {name: at / 1000 for name, at in found.items()}
 
 
 def delays(tap: Tap, at: dict[str, float]) -> list[float]:
-    """Return, in milliseconds, how long after its report each moment of the lock was drawn.
+    """For each moment of the lock, return the milliseconds from the report to the drawing.
 
     Reports have monotonic times. Browser and server are on one machine, so both have the same time of day.
     """

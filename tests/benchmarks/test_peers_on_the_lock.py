@@ -1,4 +1,4 @@
-"""P-256 on the lock's interpreter, beside the two libraries in Python that its users could take instead.
+"""P-256 on the lock's interpreter, beside the two Python libraries that users of MicroPython could take instead.
 
 Neither library runs on MicroPython as it stands, because both need modules of CPython's standard library. So this file
 writes stand-ins for these modules into a temporary folder. The files with the mathematics are those of the packages,

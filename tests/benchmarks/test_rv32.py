@@ -1,4 +1,6 @@
-"""The measurement on RV32: its messages and its table are right, and it says what it lacks. No machine runs here."""
+"""The messages and the table of the measurement on RV32 are right. If something is missing, the measurement says so. No
+machine runs here.
+"""
 
 import json
 import struct

@@ -1,5 +1,5 @@
-"""Grants and their commitments. Platform and lock read the same in a grant, nobody else can read it, and other forms
-are refused.
+"""Grants and their commitments. Platform and lock read the same in a grant. Nobody else can read a grant, and other
+forms are refused.
 """
 
 import hmac

@@ -76,7 +76,9 @@ def _under(item: dict[Any, Any], key: Any) -> Change:
 
 
 def _places(item: Any) -> Iterator[tuple[int, Change]]:
-    """Yield each number in `item` and in CBOR inside its byte strings, with a function that replaces this number."""
+    """Yield each number in `item`, and each number in CBOR in the byte strings of `item`. With each comes a function
+    that replaces the number.
+    """
     if isinstance(item, bool):
         return
     if isinstance(item, int):

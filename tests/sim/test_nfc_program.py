@@ -60,7 +60,7 @@ def test_the_faults_it_is_told_of_on_its_command_line_happen() -> None:
         told: list[str] = []
         reader = Pn532Reader(scene.wire(virtual))
         phones = asyncio.create_task(program.taps(virtual, told.append))
-        for _ in range(2):  # each phone is taken away at block 2, its second command; block 0 is RATS
+        for _ in range(2):  # each phone is taken away at the second command (block 2); block 0 is RATS
             card = await reader.wait_for_card()
             assert await card.transceive(bytes.fromhex("00a4040007d276000085010100")) == b"\x90\x00"
             with pytest.raises(TransportError, match=r"nfc\.gone"):

@@ -1,6 +1,6 @@
-"""`python -m tests.benchmarks.rv32 ELF`: runs the firmware on MicroPython for RV32 in qemu, and prints what it costs.
+"""`python -m tests.benchmarks.rv32 ELF`: runs the firmware on MicroPython for RV32 in qemu, and prints the cost.
 
-ELF is MicroPython for qemu's machine `virt`. docs/performance.md says how it is made. Exit code 0 means that every row
+ELF is MicroPython for qemu's machine `virt`. docs/performance.md says how to make ELF. Exit code 0 means that every row
 was counted, 1 that some were not, 2 that ELF or qemu is missing.
 """
 

@@ -149,7 +149,8 @@ class Board:
         print(f"{line.ticks()} {event} {words} insn={self._insn}", flush=True)
 
     async def _print(self, text: str) -> None:
-        # The clock of the machine is its own. The board bus has the clock of this process, so the console gets it too.
+        # The machine and this process have different clocks. The board bus uses the clock of this process. So on the
+        # console, this clock's ticks replace the machine's ticks.
         ticks, _, rest = text.partition(" ")
         print(f"{line.ticks()} {rest} insn={self._insn}" if ticks.lstrip("-").isdigit() else text, flush=True)
 
@@ -266,7 +267,7 @@ def _qemu(program: str, kernel: Path, content: Path) -> "subprocess.Popen[bytes]
 
 
 def _bootstrap(machine: "subprocess.Popen[bytes]", code: str) -> None:
-    """Have the machine's prompt run `code`, which never ends. Later output of the prompt goes to stderr."""
+    """Let the machine's prompt run `code`, which never ends. Later output of the prompt goes to stderr."""
     assert machine.stdin is not None and machine.stdout is not None
     said = b""
     for key, answer in ((b"", b">>> "), (b"\x01", b"raw REPL; CTRL-B to exit\r\n>")):
@@ -283,7 +284,7 @@ def _bootstrap(machine: "subprocess.Popen[bytes]", code: str) -> None:
         while more := output.read(256):
             sys.stderr.buffer.write(more.translate(None, b"\r\x04>"))
             sys.stderr.flush()
-            if b"\x04>" in more:  # the program has ended, and it never ends by itself
+            if b"\x04>" in more:  # the program ends only after an error
                 machine.kill()
 
     threading.Thread(target=relay, daemon=True).start()

@@ -73,7 +73,7 @@ async def crypto(machine: Machine, counts: Counts, say: Say) -> None:
 
 
 async def lock(machine: Machine, counts: Counts, say: Say) -> None:
-    """Let guests in by every way. Count the taps, a verification beside the lock, and then a boot.
+    """Let guests in, in every way. Count the taps, a verification while the lock runs, and then a boot.
 
     Raises a MooringError if the lock does not let somebody in.
     """

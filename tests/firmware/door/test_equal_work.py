@@ -114,7 +114,7 @@ def foreign_keys() -> StayKeys:
 
 
 def counts(build: Build, does: Callable[[House], dict[str, int]], *names: str) -> dict[str, dict[str, int]]:
-    """Return the counts of what `does` does, for the empty house and for the houses in `names`. Without names, use all
+    """Call `does` for the empty house and for the houses in `names`, and return the counts. Without names, use all
     houses.
     """
     return {name: does(build(name)) for name in HOUSES if name in ("nobody has booked", *(names or HOUSES))}

@@ -150,7 +150,7 @@ def test_a_crl_is_read_however_its_own_number_is_written(bench: Bench) -> None:
 def test_serial_numbers_are_compared_as_numbers(bench: Bench, in_certificate: str, in_list: str) -> None:
     def number(written: str) -> int:
         shortest = int.from_bytes(bytes.fromhex(written), "big", signed=True)
-        return shortest if shortest >= 0 else shortest & 0xFF  # a number of one byte whose leading zero byte is missing
+        return shortest if shortest >= 0 else shortest & 0xFF  # here, the leading zero byte is missing
 
     trusting(bench, (IACA, DOC_TYPE), lists=[ListEntry(CRL, trust.CRL, 0)])
     placeholder = 0x7F5A5A5A

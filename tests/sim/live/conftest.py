@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the live page: a page and a browser for each module, and those who watch what happens."""
+"""Fixtures for the tests of the live page: for each module a page, a browser, and listeners that hear what happens."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any

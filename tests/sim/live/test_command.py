@@ -33,7 +33,7 @@ def test_it_serves_until_it_is_stopped_and_ends_without_a_word(number: signal.Si
         rest, errors = process.communicate()
         stream.close()
     assert (process.returncode, rest) == (0, "")
-    # While it builds, it says what it builds. Afterwards it says nothing.
+    # While the command builds the site, it says what it builds. Afterwards the command says nothing.
     first, *steps = errors.splitlines()
     assert first == "building the site …" and len(steps) >= 4
     assert [line for line in steps if not line.startswith("  ")] == []

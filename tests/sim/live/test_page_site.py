@@ -1,4 +1,4 @@
-"""The live page in a browser, before a real site: each button does what it says, and the page shows what came of it."""
+"""The live page in a browser, before a real site: each button does what it says, and the page shows the result."""
 
 import re
 from collections.abc import Iterator

@@ -82,7 +82,7 @@ def test_no_file_of_the_page_names_a_place_elsewhere(file: Path) -> None:
 def test_the_page_makes_no_markup_from_data_and_runs_no_code_from_text() -> None:
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc|DOMParser"
     assert re.findall(forbidden, CODE) == []
-    # The content security policy forbids such markup, so it would silently do nothing.
+    # The content security policy forbids such markup, so this markup would silently do nothing.
     assert re.findall(r"<style|<script(?! type=\"module\" src=)|\sstyle=|\son\w+=", MARKUP) == []
     assert re.findall(r'setAttribute\("(?:style|on\w+)"', CODE) == []
 

@@ -4,7 +4,7 @@ A call is a message in a pipe, written and read by semihosting (RISC-V Semihosti
 no instruction runs here, so the host takes no time. The buffers lie outside the heap.
 
 Every instruction belongs to one of two accounts: the firmware's, or that of these modules. `enter` and `leave` change
-the account. Each message begins with the firmware's account, so the host knows it at every call.
+the account. Each message begins with the number in the firmware's account, so the host knows this number at every call.
 """
 
 import micropython
@@ -227,7 +227,7 @@ def _transfer(operation, which, address, size):
             address += size - left
             size = left
             tries = 0
-        else:  # a signal, or the host's end
+        else:  # a signal came, or the host has ended
             tries += 1
             if tries > 100:
                 _semihost(0x18, _STOPPED)
