@@ -1,5 +1,4 @@
-"""Shared settings of all tests: the effort of property tests, and the programs that this run has found and tests
-with."""
+"""Shared settings of all tests: the effort of property tests, and the programs that this run has found and uses."""
 
 import gc
 import os
@@ -21,7 +20,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 
 def pytest_configure() -> None:
-    """Let the tests' programs take Ctrl-C. A program that a script starts with `&` ignores Ctrl-C, and so do the
+    """Let the tests' programs react to Ctrl-C. A program that a script starts with `&` ignores Ctrl-C, and so do the
     program's children.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -57,7 +57,7 @@ def bound(port: int) -> socket.socket:
 
 @asynccontextmanager
 async def serving(shown: Stage, listening: socket.socket) -> AsyncIterator[tuple[str, Acts]]:
-    """Serve the page of `shown`. Yields the page's address, which contains the token, and the acts."""
+    """Serve the page of `shown`. Yields a pair: the page's address (with the token in it), and the acts."""
     port = int(listening.getsockname()[1])
     token = secrets.token_urlsafe(24)
     acts = Acts(shown)

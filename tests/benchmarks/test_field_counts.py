@@ -1,5 +1,6 @@
-"""Instructions that the field machine's assembler takes. They are counted in an emulator, so every computer counts the
-same. docs/field-machine.md has them, and a test compares."""
+"""Counts the instructions of the field machine's assembler. An emulator counts them, so the counts are the same on
+every computer. docs/field-machine.md has these counts, and a test compares them with the counts of a run.
+"""
 
 from typing import Any
 

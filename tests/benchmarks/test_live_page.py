@@ -41,7 +41,9 @@ _DRAWN = """() => {
   };
   new MutationObserver(look).observe(document.querySelector("main"), {childList: true, subtree: true});
 }"""
-"""Remembers when each moment of the newest tap is drawn: the DOM has its row, and the next animation frame has run."""
+"""Remembers when each moment of the newest tap is drawn: the DOM has the row of the moment, and the next animation
+frame has run.
+"""
 
 
 def drawn(page: "Page", tap: str) -> dict[str, float]:

@@ -153,8 +153,8 @@ def test_the_picture_is_of_the_demo_and_fetches_nothing(run: Run) -> None:
 
 
 def by_party(picture: str, language: str) -> dict[str, list[str]]:
-    """Return the lines in a picture, without numbers, spaces and the bytes of a record. The moments of each party stand
-    under its name, and all other lines under an empty name.
+    """Return the lines in a picture, without numbers, spaces and the bytes of a record. The moments of each party are
+    under the party's name, and all other lines under an empty name.
     """
     lines: dict[float, list[tuple[float, str]]] = {}
     place = re.compile(r'<text[^>]* x="([0-9.]+)" y="([0-9.]+)"[^>]*>([^<]*)</text>')

@@ -34,7 +34,7 @@ OPEN, HELD = 1, 0
 
 @pytest.fixture(scope="module")
 def board(compiled: software.Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a board with a lock in service that has a button. Tests must not change it."""
+    """The folder of a board. The board's lock is in service, and has a button. Tests must not change the folder."""
     return enrolled.board(tmp_path_factory.mktemp("service") / "board", compiled)
 
 

@@ -62,20 +62,24 @@ OTHERS = (
 
 
 def _commands_ms(*exchanges: tuple[int, int]) -> float:
-    """Milliseconds on the air at 106 kbit/s for an activation and for commands, each in one block with its answer."""
+    """Return the milliseconds on the air at 106 kbit/s for an activation and for commands. Each command is one block,
+    and each answer too.
+    """
     frames = [2 + 2, 8 + 2, *(size + 3 for exchange in exchanges for size in exchange)]
     return 1000 * sum(seconds_on_air(size) + FRAME_DELAY for size in frames)
 
 
 def stay_key_ms() -> float:
-    """Milliseconds on the air at 106 kbit/s for an opening by stay key: two commands."""
+    """Return the milliseconds on the air at 106 kbit/s for an opening by stay key: two commands."""
     proofs = cbor.encode([1, bytes(stay_key.NONCE_BYTES), bytes(stay_key.MAX_KEYS * stay_key.LOCK_PROOF_BYTES)])
     challenge, proof = 3 + stay_key.NONCE_BYTES + 2, 3 + stay_key.PHONE_PROOF_BYTES + 2
     return _commands_ms((len(stay_key.select()), challenge), (len(proofs) + 6, proof))
 
 
 def in_vain_ms() -> float:
-    """Milliseconds on the air that a phone without stay keys costs before it is asked for a document."""
+    """Return the milliseconds on the air that a phone without stay keys costs, until the lock asks this phone for a
+    document.
+    """
     return _commands_ms((len(stay_key.select()), 2)) - _commands_ms()
 
 

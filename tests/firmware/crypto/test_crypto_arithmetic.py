@@ -89,7 +89,7 @@ def test_the_blinded_scalar_spells_the_same_multiple_with_signs_alone(scalar: in
 
 
 def _steps(scalar: int) -> list[bytes]:
-    """Return the routines that the two kinds of multiplication take, one after the other."""
+    """Return the routines that run in the two kinds of multiplication, one after the other."""
     taken = []
     field = multiples.prepare(P256)
     run = type(field).run

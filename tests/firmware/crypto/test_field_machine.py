@@ -1,4 +1,6 @@
-"""The assembler of the field machine in an emulator, against Python's integers and against its twin in Python."""
+"""In an emulator, the assembler of the field machine agrees with Python's integers and with the same programs in
+Python.
+"""
 
 import ast
 import os
@@ -32,7 +34,7 @@ def raw(made: Any, slot: int) -> int:
 
 @st.composite
 def numbers(draw: st.DrawFn, modulus: int) -> int:
-    """Draw a number below `modulus`: any, near an end, or with words of zeros and ones, which carry far."""
+    """Draw a number below `modulus`: any number, a number near an end, or a number in whose words a carry goes far."""
     radix = 1 << (modulus.bit_length() + 31) // 32 * 32
     edges = [0, 1, 2, modulus - 1, modulus - 2, radix % modulus, (radix - 1) % modulus, radix * radix % modulus]
     words = st.lists(st.sampled_from([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]), min_size=17, max_size=17)
@@ -56,7 +58,8 @@ def test_each_operation_is_that_of_the_integers(size: int, modulus: int, data: s
     assert (raw(made, 1), raw(made, 2)) == (a, b)
 
 
-SLOTS = st.sampled_from("ABCDEGHTUVXYZ")  # W is the scratch of `put` and `get`, and Q that of `3`.
+# A program may use these slots. W is missing, because `put` and `get` use it. Q is missing, because only `3` uses it.
+SLOTS = st.sampled_from("ABCDEGHTUVXYZ")
 INSTRUCTIONS = st.one_of(
     st.tuples(SLOTS, SLOTS, st.sampled_from("*+-?"), SLOTS), st.tuples(SLOTS, SLOTS, st.just("3"), st.just("Q"))
 ).map("".join)
@@ -90,7 +93,7 @@ def test_any_program_gives_the_same_on_the_machine_and_in_python(
     ],
 )
 def test_the_functions_in_python_are_the_programs(module: Any, routines: Any, table: Any) -> None:
-    """The entries of a point are affine in Python, so there is no function for Jacobian ones."""
+    """In Python, the entries of a point are affine. So there is no function for Jacobian entries."""
     assert module.__file__ is not None
     with open(module.__file__, encoding="utf-8") as file:
         tree = ast.parse(file.read())
@@ -119,7 +122,7 @@ def test_the_machine_multiplies_points_also_where_they_collide(name: str) -> Non
 @KINDS
 @pytest.mark.parametrize("name", CURVES)
 def test_an_addition_of_equal_or_opposite_points_is_noticed_because_its_result_is_wrong(name: str, kind: Any) -> None:
-    """The scripts are: start with G, add G or -G, and then, after the opposite, add 3 G."""
+    """All scripts start with G. The first adds 3 G. The second adds G. The third adds -G, and then 3 G."""
     curve = CURVES[name]
     made = kind.prepare(curve)
     made.put(18, 1)
@@ -131,7 +134,7 @@ def test_an_addition_of_equal_or_opposite_points_is_noticed_because_its_result_i
     opposite = (curve.base[0], curve.p - curve.base[1])
     assert kind.affine(curve, [kind.combine(curve, 1, 1, curve.base)]) == [multiple(curve, 2, curve.base)]
     assert kind.combine(curve, 1, 1, opposite)[2] == 0
-    # 2^8 G - 2^8 G + 3 G: the sum is infinite on the way.
+    # The sum is 2^8 G - 2^8 G + 3 G. After the first two terms, the sum is infinite.
     assert kind.affine(curve, [kind.combine(curve, 259, 256, opposite)]) == [multiple(curve, 3, curve.base)]
 
 

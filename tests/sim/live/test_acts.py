@@ -18,7 +18,7 @@ SITE = {"runtime": "micropython", "doors": 2}
 
 
 def tap(listener: Listener, act: dict[str, Any], over: bool = True) -> dict[str, Any]:
-    """Return the last message about the newest tap at the door of `act`, once the tap is over."""
+    """Wait until the newest tap at the door of `act` is over. Return the last message about this tap."""
     taps = [said.data for said in listener.heard if said.kind == "tap" and said.data["door"] == act["door"]]
     newest = taps[-1]
     if newest["over"] or not over:

@@ -1,4 +1,4 @@
-"""A watch tells the page of its site for as long as the page shows that site."""
+"""A watch tells the page what happens at a site for as long as the page shows this site."""
 
 import asyncio
 from types import SimpleNamespace

@@ -39,7 +39,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.Ca
 
 
 def lit(picture: Image.Image) -> list[tuple[int, int]]:
-    """Return the times, in units, in which a black frame is around the light's line of a picture."""
+    """Return the times, in units, in which the picture has a black frame around the line of the light."""
     edge = round(LIGHT_TOP * MILLIMETRE)
     levels = picture.crop((0, edge, picture.width, edge + 1)).tobytes()
     units = [levels[round((LEFT + unit * UNIT + UNIT / 2) * MILLIMETRE)] for unit in range(SHOWN)]
