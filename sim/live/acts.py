@@ -30,7 +30,7 @@ Fields = Mapping[str, Any]
 @dataclass(frozen=True)
 class _Action:
     """One action. `fields` has the name and the type of each field except `action`, `do` does the action, and `text`
-    describes it.
+    describes the action.
 
     `takes` is the thing that the action occupies, at one door or at the whole site. Until the action is over, no other
     act can take this thing. `needs` is what else must be free when the action begins.
@@ -47,7 +47,7 @@ class _Action:
 
 
 class Acts:
-    """Begins acts at the site of `stage` and tells how they end."""
+    """Begins acts at the site of `stage` and tells how these acts end."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -135,7 +135,7 @@ class Acts:
         except Exception as error:  # noqa: BLE001  a defect ends this act, and nothing else
             code = defect(error)
         finally:
-            self._stage.look()  # tell what the act has changed, and then that it is over
+            self._stage.look()  # tell what the act has changed, and then that the act is over
             self._busy.discard(place)
             tell(state, code)
 

@@ -72,7 +72,7 @@ async def serving(shown: Stage, listening: socket.socket) -> AsyncIterator[tuple
 
 
 async def serve(settings: Settings, listening: socket.socket, ready: Callable[[str], None]) -> None:
-    """Build the site, call `ready` with the page's address, and serve it until SIGINT or SIGTERM.
+    """Build the site, call `ready` with the page's address, and serve the page until SIGINT or SIGTERM.
 
     Raises ConfigError or TransportError if the site cannot be built.
     """

@@ -5,9 +5,9 @@ name of that page's host may lead to the server (DNS rebinding). So a request mu
 origin. Whoever acts must also show the token, which only the address of the page contains. The token is in the part of
 an address that a browser never sends.
 
-When a browser navigates or downloads, it does not send the origin. But it says whether another site has asked for the
-navigation or the download (Fetch Metadata). Another page may have a link to the live page, but to nothing else of the
-server. A download of the events would never end.
+When a browser navigates or downloads, it does not send the origin. But the browser says whether another site has asked
+for the navigation or the download (Fetch Metadata). Another page may have a link to the live page, but to nothing else
+of the server. A download of the events would never end.
 """
 
 import secrets

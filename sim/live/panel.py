@@ -18,7 +18,7 @@ _SIGNS = {
     (1, 1, 1): ("busy",),
     (1, 0, 1): ("fault",),
 }
-"""For each colour, the names of its signals, by their number of beats (docs/door-signals.md)."""
+"""For each colour, the names of the signals in this colour, by the number of beats (docs/door-signals.md)."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Face:
     """What can be perceived at one moment.
 
     `lamp` has the levels of red, green and blue. `tone` is in Hz, 0 for silence. `strike` is true if the strike is
-    open, and `contact` is true if the door is open. `pattern` names the signal that fits the beats so far. It is None
-    without power. `tag` is true while something other than a phone lies on the reader.
+    open, and `contact` is true if the door is open. The beats until now show the signal, and `pattern` is its name.
+    Without power, `pattern` is None. `tag` is true while something other than a phone lies on the reader.
     """
 
     power: bool = False

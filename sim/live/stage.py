@@ -127,7 +127,7 @@ class Stage:
         self, name: str, state: str, promises: list[Promise], step: Phrase | None = None, ok: bool | None = None
     ) -> None:
         before = self._story
-        # The seconds count from the beginning of the state. While the site is being built, they count from the
+        # The seconds count from the beginning of the state. While the site is being built, the seconds count from the
         # beginning of each step.
         goes_on = before is not None and before["state"] == state and step is None
         self._story = {

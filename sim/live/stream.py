@@ -2,8 +2,8 @@
 
 A browser first gets the whole state, and then each message. A browser that comes back after a loss names the last
 message that it got. If all later messages are still kept, the browser gets only those. A browser that does not keep up
-is dropped. It then connects again and gets the whole state. So a slow browser delays nobody, and costs a bounded amount
-of memory.
+is dropped. The browser then connects again and gets the whole state. So a slow browser delays nobody, and costs a
+bounded amount of memory.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The time that the lock's cryptography takes on this machine's interpreter, and the heap that it keeps."""
+"""The time and the heap that the lock's cryptography takes on this machine's interpreter."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""Counts the instructions of the field machine's assembler. An emulator counts them, so the counts are the same on
-every computer. docs/field-machine.md has these counts, and a test compares them with the counts of a run.
+"""Counts the instructions of the field machine's assembler. An emulator counts these instructions, so the counts are
+the same on every computer. docs/field-machine.md has these counts, and a test compares them with the counts of a run.
 """
 
 from typing import Any

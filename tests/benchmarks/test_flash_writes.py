@@ -9,7 +9,7 @@ from sim.board import interpreter
 from sim.board.interpreter import ROOT
 
 PROGRAMMED, ERASED = 1.5, 0.25
-"""The limits for bytes programmed per byte of record, and for 4 KB blocks erased per record."""
+"""Two limits: the number of programmed bytes per byte of record, and the number of erased 4 KB blocks per record."""
 
 
 APART = 0.17
@@ -19,8 +19,9 @@ them, and would write less.
 
 
 def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) -> dict[str, int]:
-    """Measure the writes of `openings` openings, with a receipt after every `every` openings and `hours` between two
-    openings."""
+    """Measure what `openings` openings write. A receipt follows each group of `every` openings, and `hours` hours pass
+    between two openings.
+    """
     lock = interpreter.find()
     script = ROOT / "tests" / "on_micropython" / "flash_writes_board.py"
     command = [lock.program, "-X", "heapsize=16m", str(script), *map(str, (openings, every, hours, sectors))]
@@ -31,7 +32,7 @@ def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) 
 
 
 def amplification(came: dict[str, int]) -> tuple[float, float]:
-    """Return (bytes programmed per byte of record, blocks erased per record), for both partitions together."""
+    """Return (programmed bytes per byte of record, erased blocks per record), for both partitions together."""
     programmed = came["journal_programmed"] + came["littlefs_programmed"]
     erased = came["journal_erased"] + came["littlefs_erased"]
     return programmed / came["record_bytes"], erased / came["records"]

@@ -19,7 +19,8 @@ from sim.board import interpreter
 SCRIPT = Path(__file__).parents[1] / "on_micropython" / "curve_peers.py"
 
 ECDSA = ("der", "ecdsa", "ellipticcurve", "errors", "numbertheory", "util")
-"""The files of ecdsa that are needed. Its other files read and write PEM, and need more of CPython's library."""
+"""The files of ecdsa that are needed. The other files of ecdsa read and write PEM, and need more of CPython's library.
+"""
 
 STAND_INS = {
     "__future__.py": "division = None\n",

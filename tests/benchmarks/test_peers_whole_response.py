@@ -131,7 +131,7 @@ def test_the_time_to_verify_a_whole_response() -> None:
     case = presented()
     best = dict.fromkeys(VERIFIERS, float("inf"))
     for _ in range(ROUNDS):
-        # The verifiers take turns. So a time in which this machine is slow affects all of them.
+        # The verifiers take turns. So a time in which this machine is slow affects all verifiers.
         for each in VERIFIERS:
             for _ in range(IN_A_ROW):
                 start = process_time()

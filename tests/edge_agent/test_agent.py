@@ -87,7 +87,7 @@ def test_a_forged_receipt_deletes_nothing(tmp_path: Path) -> None:
                 await asyncio.to_thread(province.wait, lambda: len(province.committed) == 2)
                 forged = uplink.Receipts([lock.receipt(2, private=forger)]).encode()
                 province.send("edge", uplink.RECEIPT, forged)
-                # Send a command after the receipt on the same connection. The answer shows that the receipt was
+                # After the receipt, send a command on the same connection. The answer shows that the receipt was
                 # handled.
                 lock.nonce = b"n" * 16
                 link.news.set()
@@ -123,7 +123,8 @@ def test_whatever_a_stranger_at_the_broker_says_the_records_stay_and_arrive(tmp_
                     lies += [(leaf, uplink.Receipts([forged]).encode()) for leaf in (uplink.RECEIPT, uplink.CMD)]
                 for leaf, lie in lies:
                     province.send("edge", leaf, lie)
-                # Send one more message on the same connection. Its effect shows that all earlier messages were handled.
+                # Send one more message on the same connection. The effect of this message shows that all earlier
+                # messages were handled.
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(1)]).encode())
                 await link.until(lambda: link.delivered)
                 found = building.counts()
@@ -194,7 +195,8 @@ def test_a_refusal_moves_the_record_and_is_handed_to_no_lock(tmp_path: Path) -> 
                     (uplink.RECEIPT, uplink.Receipts([signed]).encode()),
                 ):
                     province.send("edge", leaf, message)
-                # Send one more message on the same connection. Its effect shows that all earlier messages were handled.
+                # Send one more message on the same connection. The effect of this message shows that all earlier
+                # messages were handled.
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement()]).encode())
                 await link.until(lambda: "placement" in {kind for kind, _ in link.delivered})
             found = building.counts()
@@ -220,7 +222,8 @@ def test_a_lock_is_announced_without_its_placement_until_the_agent_knows_it_too(
                 await asyncio.to_thread(province.wait, told)
                 assert told() == [{"profile": 1}]
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(3)]).encode())
-                # Send one more message on the same connection. Its effect shows that the message before it was handled.
+                # Send one more message on the same connection. The effect of this message shows that the previous
+                # message was handled.
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(4)]).encode())
                 await link.until(lambda: link.delivered)
                 assert len(link.delivered) == 1, "the lock already holds the other one"

@@ -313,7 +313,7 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
                 _until(listener, "STOPPING=1")
                 out, errors = agent.communicate(timeout=20)
             finally:
-                # Kill the agent, so that a failing test does not wait for it.
+                # Kill the agent, so that a failing test does not wait for the agent.
                 agent.kill()
         assert agent.returncode == 0
         assert "Traceback" not in errors

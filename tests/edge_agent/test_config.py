@@ -1,4 +1,4 @@
-"""Settings: each mistake is reported with what to do, and none is ignored silently."""
+"""The agent reports each mistake in the settings, and says what to do. No mistake is ignored."""
 
 import sys
 import tomllib

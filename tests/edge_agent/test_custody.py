@@ -1,4 +1,6 @@
-"""A broker may send anything in any order. A record leaves the edge only if the province signs a statement for it."""
+"""A broker may send anything in any order. A record leaves the edge only if the province signs a statement for this
+record.
+"""
 
 from pathlib import Path
 

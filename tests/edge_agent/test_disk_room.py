@@ -1,4 +1,4 @@
-"""Strangers can fill one megabyte of the outbox. They can never fill the room of our own locks."""
+"""Strangers can fill one megabyte of the outbox. Strangers can never fill the room of our own locks."""
 
 import os
 import resource
@@ -29,7 +29,9 @@ def junk(lock: SigningLock, size: int = 3700) -> Iterator[Record]:
 
 
 def fill(box: Outbox, lock: SigningLock) -> tuple[int, str]:
-    """Store junk of a lock until the outbox refuses more. Return the bytes stored and the code of the refusal."""
+    """Store junk of a lock until the outbox refuses more. Return the number of stored bytes and the code of the
+    refusal.
+    """
     taken = 0
     for item in junk(lock):
         try:

@@ -71,7 +71,7 @@ def test_after_a_loss_the_stream_resumes_at_the_right_record(fault: str) -> None
                 world.air.cut_after = 5
             elif fault == "out of range":
                 world.air.set_in_range(ADDRESS, False)
-                await asyncio.sleep(0.1)  # the radio is out of range for this time, and no event marks its end
+                await asyncio.sleep(0.1)  # the radio is out of range for this time, and there is no event to wait for
                 world.air.set_in_range(ADDRESS, True)
             else:
                 await world.kill()

@@ -1,4 +1,6 @@
-"""From a courier, the lock accepts only newer statements, for this lock, signed by the province or the platform."""
+"""From a courier, the lock accepts a statement only if it is newer, is for this lock, and has the signature of the
+province or the platform.
+"""
 
 import gc
 from pathlib import Path

@@ -55,7 +55,7 @@ def test_nothing_stands_on_the_live_page_but_its_command() -> None:
 
 
 def test_the_live_page_knows_the_province_only_as_a_site_does() -> None:
-    """The page shows what the province holds. It has nothing to do with the province's own commands and pages."""
+    """The page shows what the province holds. The page has nothing to do with the province's own commands and pages."""
     allowed = {"sim.province.store.Registration", "sim.province.view.KINDS"}
     wanted = {one.module for file in sources("sim/live") for one in imports(file) if "sim.province" in one.module}
     assert wanted <= allowed

@@ -1,7 +1,7 @@
 """No test replaces a function of ours, so a test that passes has run the code that is shipped.
 
-If a part must be different in a test, the test passes it in: a parameter, an object, a file. This rule also holds for
-constants. The tables below name each constant that a test may set.
+If a test needs a different part, the test passes this part in as a parameter, an object or a file. This rule also holds
+for constants. The tables below name each constant that a test may set.
 """
 
 import ast

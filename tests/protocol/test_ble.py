@@ -40,7 +40,7 @@ def test_the_phone_derives_the_same_ident_by_other_means() -> None:
 def test_the_wallets_handovers_that_we_hold_all_lead_to_the_lock_as_server_or_carry_no_ble() -> None:
     """In each recorded exchange that offers BLE, this lock can be the server.
 
-    The UUID of its service comes from the phone, or from the lock if the phone names no UUID.
+    The UUID of the service comes from the phone, or from the lock if the phone names no UUID.
     """
     request = handover_request(None, ble.READER_ROLE, bytes(range(16)))
     found = 0

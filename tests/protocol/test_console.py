@@ -1,5 +1,5 @@
-"""The maintenance console. The console's lines stand between the lines of a log, and both runtimes read the console's
-lines strictly.
+"""The maintenance console. A log may contain lines of the console between other lines, and both runtimes read the
+console's lines strictly.
 """
 
 from base64 import b64encode

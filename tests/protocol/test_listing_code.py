@@ -24,7 +24,7 @@ def seen_by_a_camera(code: segno.QRCode) -> str:
     """Return the text that an independent decoder reads from the picture."""
     rows = [bytes(0 if dark else 255 for dark in row) for row in code.matrix_iter(scale=4, border=4)]
     picture = memoryview(b"".join(rows)).cast("B", (len(rows), len(rows[0])))
-    # The decoder looks only for QR codes. Otherwise it sometimes finds a bar code of a different kind.
+    # The decoder looks only for QR codes. Otherwise the decoder sometimes finds a bar code of a different kind.
     [found] = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
     return str(found.text)
 

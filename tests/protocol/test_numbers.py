@@ -76,8 +76,8 @@ def _under(item: dict[Any, Any], key: Any) -> Change:
 
 
 def _places(item: Any) -> Iterator[tuple[int, Change]]:
-    """Yield each number in `item`, and each number in CBOR in the byte strings of `item`. With each comes a function
-    that replaces the number.
+    """Yield each number in `item`, and each number in CBOR in the byte strings of `item`. Each number comes with a
+    function that replaces this number.
     """
     if isinstance(item, bool):
         return

@@ -95,7 +95,7 @@ ALL = pytest.mark.parametrize("doc_type", sorted(ELEMENTS))
 
 
 def with_element(doc_type: str, element: str, value: Any) -> dict[str, dict[str, Any]]:
-    """Return the elements of a document, with `value` for one of them. The value None removes the element."""
+    """Return the elements of a document, with `value` for one element. The value None removes the element."""
     elements = copy.deepcopy(ELEMENTS[doc_type])
     for name_space in elements.values():
         if element in name_space:

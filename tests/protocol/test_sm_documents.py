@@ -1,4 +1,4 @@
-"""Both runtimes accept documents of the SM suite where it is allowed. Documents that break a rule are refused."""
+"""Both runtimes accept documents of the SM suite where the suite is allowed, and refuse documents that break a rule."""
 
 import argparse
 import json

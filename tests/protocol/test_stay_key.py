@@ -78,7 +78,7 @@ def test_an_answer_recorded_earlier_opens_nothing() -> None:
     first = Exchange(crypto, [KEY], challenge)
     recorded = app.authenticate(data_of(first.command))
     assert recorded is not None and first.judge(recorded) == 0
-    # If a thief replays the phone's messages, they do not fit the lock's new nonce.
+    # If a thief replays the phone's messages, these messages do not fit the lock's new nonce.
     assert Exchange(crypto, [KEY], challenge).judge(recorded) is None
 
 

@@ -167,7 +167,7 @@ def by_party(picture: str, language: str) -> dict[str, list[str]]:
         line = "".join(text for _, text in sorted(parts))
         if new := moment.match(line):
             who, line = new.groups()
-        elif not re.match(" *│ *│", line):  # else the line above goes on
+        elif not re.match(" *│ *│", line):  # otherwise, this line continues the line above
             who = ""
         if not re.search("[0-9a-f]{8}", line):
             found.setdefault(who, []).append(re.sub("[ ─━]+|[0-9]+(?:[.][0-9]+)?", "", line))
@@ -175,7 +175,9 @@ def by_party(picture: str, language: str) -> dict[str, list[str]]:
 
 
 def test_the_picture_in_the_readme_tells_the_same_in_the_order_of_cause(run: Run) -> None:
-    """The moments of one party cause each other. Those of two parties may stand in another order, by their times."""
+    """The moments of one party cause each other. The moments of two parties may be in another order, because they are
+    sorted by time.
+    """
     committed = by_party(PICTURE[run.language].read_text(encoding="utf-8"), run.language)
     assert by_party(run.picture, run.language) == committed
     moments = [len(committed[name.said(run.language)]) for name in WHO.values()]

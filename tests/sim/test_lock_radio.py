@@ -1,6 +1,6 @@
 """The radio of a lock whose software has not read the newest events yet. A connection may have ended meanwhile.
 
-The test sends the same frames as the stand-in `bluetooth`.
+The test sends the frames that the stand-in `bluetooth` would send.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Many locks in one process. Each lock has its own modules, flash and console, and serves its own door.
 
-The suite plays a part of a building. `make doors` plays 200 locks, and prints what they took.
+The suite plays a part of a building. `make doors` plays 200 locks, and prints how much time and memory the locks took.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ LISTINGS = DOORS // 2
 EDGES = 4
 AN_HOUR = 3600
 """Seconds by which the site's time is ahead of this machine's. While the process works, the clocks of its locks stand
-still. So they fall behind, and a document issued now must not lie in their future."""
+still. So these clocks fall behind. A document that is issued now must not lie in the future of these clocks.
+"""
 
 
 def plan() -> Plan:

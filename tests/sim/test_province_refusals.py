@@ -72,7 +72,7 @@ def signed_by_lock(chain: Chain, counter: int) -> bytes:
 
 
 def forged(chain: Chain, number: int) -> list[bytes]:
-    """Return `number` different records in the lock's name. The lock did not sign them."""
+    """Return `number` different records in the lock's name. The lock did not sign these records."""
     protected, unprotected, _, _ = cbor.decode(signed_by_lock(chain, 2))
     payloads = (cbor.encode([1, chain.lock_id, counter, b"p" * 32, os.urandom(8)]) for counter in range(2, number + 2))
     return [cbor.encode([protected, unprotected, each, os.urandom(64)]) for each in payloads]
@@ -142,7 +142,7 @@ def test_what_a_lock_signed_twice_is_refused_in_the_midst_of_a_flood_of_junk(wor
 
 
 def test_a_refusal_of_a_forgery_neither_refuses_nor_holds_up_the_record_that_the_lock_did_sign(world: World) -> None:
-    """An attacker who sees a record in transit can send its payload first, with a different signature."""
+    """An attacker who sees a record in transit can send the record's payload first, with a different signature."""
     genuine = signed_by_lock(world.lock, 1)
     protected, unprotected, payload, _ = cbor.decode(genuine)
     borrowed = cbor.encode([protected, unprotected, payload, os.urandom(64)])

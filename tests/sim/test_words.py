@@ -16,8 +16,8 @@ PLACES = {"phrase": 0, "promise": 0, "let_in": 1, "refused": 1, "story": 1}
 
 
 def literals(node: ast.expr) -> list[str]:
-    """Return the texts that `node` may have. For a variable, nothing is returned, because its text is found where the
-    text was made.
+    """Return the texts that `node` may have. For a variable, nothing is returned, because the variable's text is found
+    where the text was made.
     """
     if isinstance(node, ast.IfExp):
         return literals(node.body) + literals(node.orelse)

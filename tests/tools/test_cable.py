@@ -19,7 +19,9 @@ from tools import cable, software
 
 UP = "board is up"
 PROMPTS = (">>> ", "raw REPL", "=== ", "soft reboot", "Traceback", "MARKED")
-"""Texts that no lock in service prints. They come from a prompt, from typed code, or from an error at the prompt."""
+"""Texts that no lock in service prints. These texts come from a prompt, from typed code, or from an error at the
+prompt.
+"""
 FLOOD = b"\x03\x01\x02\x03\x04\r\nprint('MARK'+'ED')\r\n\x03\x03\x01print('MARK'+'ED')\x04\x05A\x01\x04"
 
 
@@ -90,7 +92,7 @@ def test_whatever_is_typed_from_reset_on_the_lock_starts_and_serves_and_there_is
 
 
 def spoil(folder: Path, path: str, old: str, new: str) -> str:
-    """Return a program that a board can run before boot.py. It replaces `old` by `new` in the file at `path`."""
+    """Return a program that a board can run before boot.py. It changes `old` to `new` in the file at `path`."""
     return f"""
 with open({path!r}) as file:
     text = file.read()
@@ -129,8 +131,8 @@ with open("/main.py", "w") as file:
 # --- whatever goes wrong ---------------------------------------------------------------------------------------------
 
 PLANTED = {
-    # Faults that make a start fail: (module, a line of the module, replacement of the line). In one of them, the strike
-    # is open.
+    # Faults that make a start fail: (module, a line of the module, replacement of the line). In one of these faults,
+    # the strike is open.
     "importing what starts the lock": ("firmware/main", "import esp32\n", "raise {}\n"),
     "importing something else": ("firmware/door/door", "import gc\n", "raise {}\n"),
     "making the outputs": ("firmware/hardware/strike", "        self._shut = 0\n", "        raise {}\n"),

@@ -1,4 +1,6 @@
-"""A lock gets the modules that its first module needs, and no others. The lock's interpreter loads exactly these."""
+"""A lock gets the modules that its first module needs, and no others. The lock's interpreter loads exactly these
+modules.
+"""
 
 import ast
 import json
@@ -78,7 +80,7 @@ def test_a_module_that_is_missing_is_named(added: bytes) -> None:
 
 
 def late(content: bytes) -> set[str]:
-    """Return the modules that the functions of a file import when they run."""
+    """Return the modules that the functions of a file import when these functions run."""
     functions = [
         node for node in ast.walk(ast.parse(content)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     ]

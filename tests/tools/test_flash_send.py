@@ -1,4 +1,4 @@
-"""Sending to a board with the real mpremote. The board is the real MicroPython on a pseudo-terminal."""
+"""The real mpremote sends the software to a board. The board is the real MicroPython on a pseudo-terminal."""
 
 import contextlib
 import fcntl

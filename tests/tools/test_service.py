@@ -48,7 +48,7 @@ def lock(copy: Path) -> Iterator[PtyBoard]:
 
 
 def ask(capsys: Capture, one: PtyBoard, *arguments: str) -> tuple[int, Any]:
-    """Run a command that talks to the lock. Return its exit code and its JSON."""
+    """Run a command that talks to the lock. Return the command's exit code and JSON."""
     capsys.readouterr()
     status = flash.main([*arguments, "--port", one.port, "--json"])
     return status, json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -108,7 +108,7 @@ WANT_THE_BUTTON = (
 
 
 def refusals(capsys: Capture, one: PtyBoard, file: Path) -> set[tuple[int, str]]:
-    """Run all commands that need the button. Return their exit codes and error codes.
+    """Run all commands that need the button. Return the exit codes and error codes of these commands.
 
     Also check that these commands did nothing.
     """

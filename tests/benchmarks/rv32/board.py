@@ -3,7 +3,7 @@
 `python -m tests.benchmarks.rv32.board ELF IMAGE MODE` is what the simulator starts instead of a lock. This process has
 the stand-ins of `sim/board/modules`, with their sockets to reader chip, radio and pins. In the machine, the modules in
 `guest` take the place of the stand-ins, and call the stand-ins here. Each line of the lock's console gets one more
-fact: `insn`, the number of instructions that the firmware has run. Lines of our own begin with `rv32.`.
+fact: `insn`, the number of instructions that the firmware has run. The lines that this process adds begin with `rv32.`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Reads from an ELF file what the measurement needs: that it is for RV32, and where a symbol lies."""
+"""Checks that an ELF file is for RV32, and reads where its symbols are."""
 
 import struct
 from pathlib import Path

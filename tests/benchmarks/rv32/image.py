@@ -14,7 +14,9 @@ QEMU = "qemu-system-riscv32 was not found. Install qemu for RISC-V (Debian: qemu
 
 
 def romfs(frozen: bool) -> bytes:
-    """Return a ROMFS image with the guest's modules, and with the lock's software unless it is `frozen` in the ELF."""
+    """Return a ROMFS image with the guest's modules, and with the lock's software unless this software is `frozen` in
+    the ELF.
+    """
     content = {path.name: path.read_bytes() for path in sorted(GUEST.glob("*.py"))}
     compiled = compile_lean(content, "rv32imc")
     if not frozen:

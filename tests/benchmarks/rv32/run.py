@@ -57,8 +57,7 @@ class Machine(Interpreter):
 
 
 async def crypto(machine: Machine, counts: Counts, say: Say) -> None:
-    """Count single operations of the cryptography, with nothing beside them. The collector runs when the heap is
-    full."""
+    """Count single operations of the cryptography while nothing else runs. The collector runs when the heap is full."""
     say(f"single operations, {machine.bytes // KB} KB of heap")
     board = await asyncio.create_subprocess_exec(
         *machine.board("crypto"), env=machine.environment(), stdout=asyncio.subprocess.PIPE
@@ -75,7 +74,7 @@ async def crypto(machine: Machine, counts: Counts, say: Say) -> None:
 async def lock(machine: Machine, counts: Counts, say: Say) -> None:
     """Let guests in, in every way. Count the taps, a verification while the lock runs, and then a boot.
 
-    Raises a MooringError if the lock does not let somebody in.
+    Raises a MooringError if the lock refuses one of these guests.
     """
     say(f"a lock with {machine.bytes // KB} KB of heap")
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +113,9 @@ async def _rest(door: Door) -> None:
 
 
 def _to_the_strike(tap: Tap, say: Say) -> int:
-    """Return the instructions from the moment that the lock noticed the guest until it opened the strike."""
+    """Return the number of instructions from the moment that the lock noticed the guest until the lock opened the
+    strike.
+    """
     say(f"  {tap}")
     moments = {line.event: int(line.facts["insn"]) for line in tap.console if line.event in ("tap.start", "rv32.raised")
                and line.facts.get("pin", str(pins.STRIKE)) == str(pins.STRIKE)}  # fmt: skip

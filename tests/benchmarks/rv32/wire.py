@@ -4,7 +4,7 @@ from typing import Any
 
 
 class Uuid(bytes):
-    """A Bluetooth UUID, in the order in which it is sent."""
+    """A Bluetooth UUID. Its bytes are in the order in which they are sent."""
 
 
 def encode(value: Any) -> bytes:

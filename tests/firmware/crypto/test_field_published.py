@@ -35,7 +35,7 @@ def some(cases: list[Any], step: int) -> list[Any]:
 
 
 def on_machine(calls: list[Call]) -> list[Any]:
-    """Make `calls` as our own image does."""
+    """Make `calls` with the code of our own image, in an emulator."""
     package = of_image().crypto
     MACHINE.runs = 0
     answers = on_cpython(calls, package)

@@ -133,7 +133,7 @@ def test_a_strike_that_cannot_be_moved_is_a_fault_and_the_door_lives_on(
 ) -> None:
     book(bench, ANN)
     bench.outputs.jammed = True
-    asyncio.run(bench.door.enter("1234567"))  # not a PIN, so nothing moves
+    asyncio.run(bench.door.enter("1234567"))  # this is not a PIN, so nothing moves
     asyncio.run(bench.door.serve(arrives(bench, ANN)))
     bench.outputs.jammed = False
     assert [name for name, _ in bench.outputs.seen][-2:] == ["reading", "fault"]

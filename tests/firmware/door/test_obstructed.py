@@ -1,5 +1,6 @@
 """A sticker or a forgotten card on the reader does not block the door. The lock records the obstacle, and the light
-shows it."""
+shows the obstacle.
+"""
 
 import asyncio
 from pathlib import Path

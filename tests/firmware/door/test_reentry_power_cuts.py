@@ -28,7 +28,7 @@ except RefusedError as error:
 
 
 def boot(folder: Path, image: Path, cut: str = "") -> tuple[list[list[str]], bool]:
-    """Run a board that guesses PINs until it has to wait. Return its output, and whether its power was cut."""
+    """Run a board that guesses PINs, until the board has to wait. Return the output, and whether the power was cut."""
     script = folder / "guesses.py"
     script.write_text(as_compiled(GUESSES))
     lock = interpreter.find()

@@ -120,7 +120,7 @@ class Stack:
 
 
 class Link:
-    """Replaces the edge link. It keeps the events that it gets."""
+    """Replaces the edge link. It keeps a list of the events that it gets."""
 
     def __init__(self, shared: Radio) -> None:
         self.events: list[tuple[int, int | None]] = []

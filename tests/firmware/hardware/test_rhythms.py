@@ -12,7 +12,7 @@ from tests.support import pn532_scene as scene
 from tests.support.panel import Change, Panel, rhythm
 
 SILENT = {"idle", "obstructed"}
-"""The signals of a door that waits. No sound is promised for them."""
+"""The signals of a door that waits. No sound is promised for these signals."""
 NAMES = (
     *("idle", "obstructed", "reading", "ask", "allowed", "refused_stay", "refused_document", "refused_phone"),
     *("again", "busy", "fault"),
@@ -34,7 +34,7 @@ Shown = dict[str, tuple[list[Change], list[Change]]]
 
 @pytest.fixture
 def shown(panel: Callable[[], Panel]) -> Shown:
-    """Return for each signal what the pins of light and buzzer did in its first seven seconds."""
+    """For each signal, return what the pins of light and buzzer did in the signal's first seven seconds."""
     found: Shown = {}
 
     async def story() -> None:

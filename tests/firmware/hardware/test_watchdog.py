@@ -1,4 +1,4 @@
-"""The firmware feeds the watchdog only while all its tasks work. The tests use the real interpreter."""
+"""The firmware feeds the watchdog only while all tasks of the firmware work. The tests use the real interpreter."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """The image's two files that run first: no file in flash replaces a module, the radio comes first, and a prompt never
 comes.
 
-Here, the two files run on the lock's interpreter. Modules that only the chip has are replaced by small ones.
+Here, the two files run on the lock's interpreter. Small modules replace the modules that only the chip has.
 """
 
 import signal

@@ -1,1 +1,1 @@
-"""Claims about the lock's side of the edge link, and about what strangers cost it."""
+"""Claims about the lock's side of the edge link, and about what strangers cost the lock."""

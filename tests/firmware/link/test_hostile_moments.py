@@ -1,4 +1,4 @@
-"""Radio events interrupt the firmware wherever they can interrupt it on the chip. No such event stops the lock."""
+"""Radio events interrupt the firmware at all places where this can happen on the chip. No such event stops the lock."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Wallets with one type of document: which types they are asked for, and after how many taps the door opens.
+"""Wallets with one type of document: which types the lock requests, and after how many taps the door opens.
 
 The requests must not reveal which guests are expected.
 """

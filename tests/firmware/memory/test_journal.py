@@ -166,7 +166,8 @@ def test_a_power_cut_at_any_flash_operation_loses_nothing_acknowledged_and_repea
         for number, content in enumerate(acknowledged, 1):
             if number > journal.through:
                 assert held[number] == content, (cut_at, number)
-        # The last record may be in flash although it was not acknowledged. Then the chain continues after it.
+        # The last record may be in flash although it was not acknowledged. In that case, the chain continues after this
+        # record.
         assert journal.next_counter - 1 in (len(acknowledged), len(acknowledged) + 1)
         assert journal.through <= len(acknowledged)
         append(journal)

@@ -22,7 +22,7 @@ def cut(length: int, twice: bool = False, every: int = 1, defect: str = "none") 
     lock = interpreter.find()
     script = ROOT / "tests" / "on_micropython" / "power_cut_board.py"
     arguments = [str(length), "twice" if twice else "once", str(every), defect]
-    # The script holds two whole partitions in memory. So it needs a larger heap than the lock.
+    # The script holds two whole partitions in memory. So the script needs a larger heap than the lock.
     with script_as_compiled(script) as copy:
         command = [lock.program, "-X", "heapsize=16m", str(copy), *arguments]
         done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Visits, and the block of heap that is kept free for them, on the lock's own interpreter."""
+"""Visits, and the block of heap that is kept free for visits, on the lock's own interpreter."""
 
 from tests.support.on_lock import run_on_lock
 

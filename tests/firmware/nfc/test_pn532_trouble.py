@@ -42,7 +42,7 @@ def test_a_chip_that_goes_deaf_is_woken_and_set_up_again(after: int) -> None:
                 except TransportError as error:
                     assert error.code == "nfc.reader"
                 except TimeoutError:
-                    pass  # the phone was found before the chip failed, so it must be taken away first
+                    pass  # the phone was found before the chip failed, so the phone must be taken away first
                 await guest
             assert served >= 2 and not board.chip.deaf
 
@@ -239,7 +239,9 @@ def test_garbage_on_the_line_at_any_time_is_passed_over() -> None:
 
 
 def test_a_response_of_an_earlier_command_is_never_taken_for_the_next_ones() -> None:
-    """Some answers arrive after the driver has given up. They must not count as answers to the next command."""
+    """Some answers arrive after the driver has given up. Such a late answer must not count as the answer to the next
+    command.
+    """
 
     async def story() -> None:
         async with scene.board(Faults(seed=3, line_late=0.4, late_seconds=0.07)) as board:

@@ -1,1 +1,1 @@
-"""Claims about statements that the province signed: how the lock accepts, keeps, replaces and refuses them."""
+"""Claims about how the lock accepts, keeps, replaces and refuses statements that the province signed."""

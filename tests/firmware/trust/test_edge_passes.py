@@ -109,7 +109,7 @@ def test_a_pass_without_a_list_of_at_most_64_locks_admits_nobody(gate: Gate, loc
         ((NOW + 86401, NOW + 86500), False),
         ((0, None), True),  # after a cold start without a floor, the lock gets the time over this link
         ((NOW + 86400, None), True),
-        ((NOW + 86401, None), False),  # a floor after the end of the pass proves that it has expired
+        ((NOW + 86401, None), False),  # a floor after the end of the pass proves that the pass has expired
     ],
 )
 def test_an_expired_pass_is_refused_by_what_the_lock_knows_of_the_time(

@@ -1,4 +1,4 @@
-"""Which revocation lists the lock takes from a courier, and how they affect a tap."""
+"""Which revocation lists the lock takes from a courier, and how these lists affect a tap."""
 
 import random
 import zlib

@@ -31,7 +31,7 @@ REFERENCE = revocation.reference(URI, 3)
 def bench(tmp_path: Path) -> Bench:
     """A bench with a trust list and the three lists that it names.
 
-    All lists are fresh at NOW. By the lists' own dates, they are valid for a long time.
+    All lists are fresh at NOW. By their own dates, the lists are valid for a long time.
     """
     bench = Bench(tmp_path)
     assert bench.profile(max_age_seconds=AGES) is None

@@ -32,7 +32,9 @@ def heard(page: LivePage) -> Iterator[Listener]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """The browser of this module's tests. While it runs, no test of the module may run an event loop of its own."""
+    """The browser of this module's tests. While the browser runs, no test of the module may run an event loop of its
+    own.
+    """
     with running() as found:
         yield found
 

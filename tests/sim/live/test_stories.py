@@ -1,4 +1,4 @@
-"""The page plays a story with the story's promises, on a separate site. Then it shows its own site again."""
+"""The page plays a story with the story's promises, on a separate site. Then the page shows its own site again."""
 
 from itertools import groupby
 from typing import Any

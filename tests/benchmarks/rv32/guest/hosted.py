@@ -11,7 +11,7 @@ import micropython
 import uctypes
 
 _BOX = 0x84000000
-"""Address of the memory for counters and buffers. The interpreter and its heap lie below it."""
+"""Address of the memory for counters and buffers. The interpreter and the heap are below this memory."""
 _SIZE = 1 << 17
 _STOPPED = 0x20026
 """The reason with which the machine ends if its host has gone (ADP_Stopped_ApplicationExit)."""
@@ -98,7 +98,7 @@ def _open(path, mode):
 
 
 def enter():
-    """Charge these modules from now on. Returns what `leave` needs."""
+    """From now on, count instructions for these modules. Returns what `leave` needs."""
     return _account_for(_counters, _OURS)
 
 
@@ -196,7 +196,8 @@ def _get(at):
 
 
 def call(*message):
-    """Send `message` to the host, and return its answer. Bytes in the answer are views, valid until the next call.
+    """Send `message` to the host, and return the host's answer. Bytes in the answer are views, valid until the next
+    call.
 
     An error of the host is raised here as an OSError, a ValueError or a TypeError.
     """
@@ -234,5 +235,5 @@ def _transfer(operation, which, address, size):
 
 
 def leave_for_firmware():
-    """Charge the firmware from now on: one of its handlers runs. Returns what `leave` needs."""
+    """From now on, count instructions for the firmware: one of its handlers runs. Returns what `leave` needs."""
     return _account_for(_counters, _FIRMWARE)

@@ -52,7 +52,7 @@ class poll:
 
 
 def as_firmware(handler, *values):
-    """Call a handler of the firmware, and charge the firmware for it."""
+    """Call a handler of the firmware, and count its instructions for the firmware."""
     before = hosted.leave_for_firmware()
     try:
         handler(*values)

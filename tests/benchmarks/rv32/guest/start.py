@@ -13,7 +13,7 @@ import machine  # noqa: F401
 def _shrink(address, heap):
     """Make the heap smaller, as if MicroPython had made a heap of `heap` bytes. `address` is that of `mp_state_ctx`.
 
-    The fields are found by what must be true of them: the table has two bits for each block of 16 bytes of the pool.
+    The fields are found by a relation that must be true: the table has two bits for each block of 16 bytes of the pool.
     """
     from uctypes import bytearray_at
 
