@@ -95,7 +95,7 @@ class Agent:
     ) -> Iterator[Self]:
         """Yield an agent on the state directory of `settings`.
 
-        During the block, no other process can use the directory. Raises StorageError.
+        Inside the `with` block, no other process can use the directory. Raises StorageError.
         """
         with status.only_one(settings.state_dir):
             credentials = Credentials(settings.state_dir, settings.province_public_key)

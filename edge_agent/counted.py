@@ -1,4 +1,4 @@
-"""Numbers with their noun, in singular or plural."""
+"""Text for a number and its noun, in the singular or the plural."""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 def replace(path: Path, content: bytes, *, durable: bool) -> None:
     """Write `content` to the file at `path`, readable by its owner only (mode 0600). Raises OSError.
 
-    If `durable` is true, the content is safe from a power cut after the return. If it is false, the SD card wears less.
+    If `durable` is true, the content is safe from a power cut after the return. If `durable` is false, the SD card
+    wears less.
     """
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)

@@ -165,7 +165,7 @@ class LockConnection:
                 if code != "link.digest":
                     return code
             # At the first attempt, the lock may still have held a part of another statement, which it has dropped
-            # since. At the second attempt, the lock held nothing, and the digest is still wrong.
+            # since. At the second attempt, the lock held no such part, and the digest was wrong all the same.
             raise TransportError("lock.protocol", "the lock puts the pieces of a statement together wrongly")
 
     async def _deliver_pieces(self, statement: bytes) -> str | None:

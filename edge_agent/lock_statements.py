@@ -54,7 +54,8 @@ class LockStatement:
 
     @property
     def reported_as(self) -> str:
-        """Return the name of this statement in a HELLO. Under this name, a HELLO gives the lock's serial."""
+        """Return the name of this statement in a HELLO. Under this name, a HELLO gives the serial of the lock's own
+        copy."""
         return revocation_list.name(int(self.name)) if self.known and self.kind == revocation_list.KIND else self.kind
 
     @property

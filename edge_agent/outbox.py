@@ -119,7 +119,7 @@ class Outbox:
                 )
 
     def proven(self) -> list[tuple[str, bytes]]:
-        """Return (address, lock id) of each lock. The address is where the lock last proved itself."""
+        """Return (address, lock id) of each lock. At this address, the lock last proved its identity."""
         with database.errors():
             return self._db.execute(
                 "SELECT address, lock_id FROM locks WHERE address != '' ORDER BY lock_id"
@@ -245,8 +245,8 @@ class Outbox:
     ) -> list[Stored]:
         """Return records whose `id` is greater than `after`, in order of arrival, within both limits.
 
-        The first such record is always included, even if it is above the limit. If `only` is given, all records are
-        from locks in `only`. No record is from a lock in `without`.
+        The first such record is always included, even if it is above the limit. If `only` is given, only records of the
+        locks in `only` are returned. Records of the locks in `without` are left out.
         """
         taken: list[Stored] = []
         size = 0
@@ -343,7 +343,8 @@ class Outbox:
         self._room.add(key[0] if authentic else None, kept)
 
     def dispute(self, key: Key, code: str) -> bool:
-        """Mark a good record as refused by the province. It stays queued. Return False if it was marked before."""
+        """Mark a good record as refused by the province. The record stays queued. Return False if the record has this
+        mark already."""
         with database.transaction(self._db):
             done = self._db.execute(
                 "UPDATE records SET disputed = ? WHERE lock_id = ? AND counter = ? AND disputed IS NOT ?",

@@ -50,7 +50,7 @@ class Roster:
     addresses.
 
     `make(address, lock_id)` makes a lock with its link. `lock_id` is empty if no lock has proven itself at the address.
-    `deliver(lock)` hands over the statements for the lock until it is cancelled.
+    `deliver(lock)` hands over the statements for the lock, and runs until it is cancelled.
     """
 
     def __init__(

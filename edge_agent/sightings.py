@@ -22,8 +22,8 @@ LIFETIME_SECONDS: Final = 600.0
 MOST: Final = 256
 """Maximum number of addresses kept for one lock. Addresses that are on the air come first. Otherwise chance decides."""
 AGAIN: Final = Backoff(first=1.0, limit=60.0)
-"""How long to wait between two attempts at one address. The waits are those of a proven address, because a lock may be
-busy or rebooting.
+"""How long to wait between two attempts at one address. The waits are the same as for a proven address, because a lock
+may be busy or rebooting.
 """
 
 

@@ -65,9 +65,9 @@ that later.
 RESEND_LIMIT: Final = 600.0
 """Maximum wait before the records of silent locks are sent once more."""
 REPEATS: Final = 4
-"""Maximum number of batches of silent locks that are under way at a time, in addition to the window. At most this many
-batches are sent in each receipt timeout. So the agent repeats only a few KB/s while the province is away. When the
-province is back, this number is still large enough to send the backlog of a whole building.
+"""Maximum number of batches of silent locks that are under way at a time, in addition to the window. In the time of one
+receipt timeout, the agent sends at most this many batches. So the agent repeats only a few KB/s while the province is
+away. When the province is back, this number is still large enough to send the backlog of a whole building.
 """
 
 
@@ -300,8 +300,8 @@ class Uplink:
             self._silent -= of
             self._fresh.cursor = 0
         if now - self._heard >= self._patience:
-            # The province settled nothing for a whole wait, so it was away. Now the province is back: repeat the
-            # records of the other silent locks at once.
+            # The province has settled nothing for as long as the agent waits, so the province was away. Now the
+            # province is back: repeat the records of the other silent locks at once.
             self._repeat_at = now
         self._heard = now
 

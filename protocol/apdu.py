@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 OK = 0x9000
 SHORT_DATA = 255
-"""Maximum number of data bytes in a short command. A short response can hold one byte more."""
+"""Maximum number of data bytes in a short command. A short response can hold one more byte than a short command."""
 EXTENDED_DATA = 65535
 
 SELECT = 0xA4

@@ -9,8 +9,9 @@ bytes than needed. Real wallets write such lengths (cbor-x does), so `decode` ac
 
 Tag 24 items keep their exact bytes (`Encoded.raw`), because digests and signatures cover those bytes.
 
-A memoryview is read in place: tag 24 items and byte strings of more than 255 bytes are then views of it. Whoever keeps
-such an item longer than the memory must copy it. From other buffers, all byte strings are bytes objects.
+A memoryview is read in place: tag 24 items and byte strings of more than 255 bytes are then views of it. Such an item
+must be copied if it is kept longer than the memory that it views. From other buffers, all byte strings are bytes
+objects.
 """
 
 import struct
@@ -303,7 +304,7 @@ class _Reader:
         self.most = most
 
     def item(self, depth: int) -> "Any":
-        """Return the next item. `depth` is the number of items that contain it."""
+        """Return the next item. `depth` is the number of items that contain this item."""
         at = self.at
         if at >= self.end:
             raise _truncated()

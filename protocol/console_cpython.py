@@ -11,8 +11,8 @@ UP_LIMIT = record.MAX_BYTES + 512
 """Maximum size of a message from a lock, in bytes. The longest record fits into such a message."""
 
 BUTTONS = ("absent", "stuck", "open", "held")
-"""States of the inside button. absent: it is not fitted. stuck: it was held for too long, or was never seen open since
-the lock started."""
+"""States of the inside button. "absent" means that no button is fitted. "stuck" means that the button was held for too
+long, or was never seen open since the lock started."""
 
 
 @dataclass(frozen=True)

@@ -216,8 +216,8 @@ def encode_key(curve: str, public: bytes) -> bytes:
 
 
 def parse_key(item: "Any") -> "tuple[str, bytes]":
-    """Return a decoded EC2 COSE_Key as (curve, uncompressed point). Only a use of the key checks whether the point is
-    on the curve.
+    """Return a decoded EC2 COSE_Key as (curve, uncompressed point). This function does not check whether the point is
+    on the curve. A later use of the key does.
 
     Raises FormatError `cose.key`.
     """

@@ -37,4 +37,4 @@ class StorageError(MooringError):
 
 
 class ConfigError(MooringError):
-    """A setting, a file or a command line is wrong. The message says how to correct it."""
+    """A setting, a file or a command line is wrong. The message says what to correct."""

@@ -76,8 +76,8 @@ def seal(
     plaintext: bytes,
     ephemeral: "tuple[bytes, bytes] | None" = None,
 ) -> "tuple[bytes, bytes]":
-    """Do SealBase (section 6.1). Return (enc, ciphertext with its 16-byte tag), which only the owner of `public` can
-    open."""
+    """Do SealBase (section 6.1). Return (enc, ciphertext with its 16-byte tag). Only the owner of `public` can open the
+    ciphertext."""
     return seal_encapsulated(crypto, encapsulate(crypto, public, ephemeral), info, aad, plaintext)
 
 

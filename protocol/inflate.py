@@ -167,7 +167,8 @@ class Sparse:
         end = self.size + length
         place = self._find(self.size - distance)
         while place < self.count:
-            # `place` is the next byte that is not zero. The current copy may itself have written this byte.
+            # `place` is the position of the next byte that is not zero. The current copy may itself have written this
+            # byte.
             record = self._record(place)
             target = (record >> 8) + distance
             if target >= end:

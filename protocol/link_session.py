@@ -231,9 +231,9 @@ def parse_open(message: bytes) -> bytes:
 
 
 def parse(message: bytes, kind: int, sizes: "tuple[int | None, ...]", name: str) -> "list[Any]":
-    """Return the items of the handshake message `name` of type `kind`. After the type, this message has byte strings of
-    `sizes`; a size of None stands for any size above that of a tag. Raises FormatError `cbor.*`, `link.form`,
-    `link.too_long`."""
+    """Return the items of the handshake message `name` of type `kind`. After the type, this message has one byte string
+    for each of `sizes`. A size of None allows any byte string that is longer than a tag. Raises FormatError `cbor.*`,
+    `link.form`, `link.too_long`."""
     items = _items(message, FINISH_LIMIT)
     if len(items) != len(sizes) + 1 or items[0] != kind:
         raise _form(name)

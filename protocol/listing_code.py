@@ -37,8 +37,8 @@ def _is_link(value: "Any") -> bool:
 
 class ListingCode(statement.Form):
     """`listing` is the code that the province gave; `place` is the address as the building shows it; `door` is the
-    number of the door within the listing. `link` is the start of the web address in the QR code. This start is in
-    capitals and ends in a slash. `issued_at` is in epoch seconds.
+    number of the door within the listing. `link` is the start of the web address in the QR code. The start must be in
+    capitals and must end in a slash. `issued_at` is in epoch seconds.
     """
 
     CODE = "listing-code.form"

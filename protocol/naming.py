@@ -101,8 +101,8 @@ def identities(id_type: str, country: str, number: str, name: str, birth_date: s
 
 
 def fold(name: str) -> str:
-    """Return `name` in the form for comparison: its words in capitals without marks, sorted. The result is "" if `name`
-    has no words."""
+    """Return `name` in the form in which names are compared: the words in capitals, without marks, sorted. The result
+    is "" if `name` has no words."""
     words: list[bytes] = []
     word = bytearray()
     point = more = last = 0

@@ -51,8 +51,8 @@ EVENTS = {
         "storage",
         "other",
     ),
-    # The door contact. forced: the door opened without a preceding opening; found-open: the door was open when the lock
-    # booted.
+    # Events of the door's contact. "forced" means that the door opened although the lock had not opened it.
+    # "found-open" means that the door was open when the lock booted.
     DOOR: ("opened", "closed", "forced", "held", "found-open"),
     TAMPER: ("opened", "closed"),
     BOOT: ("power-on", "reset", "watchdog", "wake", "soft", "other"),
@@ -82,9 +82,9 @@ WHAT = 10
 COUNT = 11
 OCCUPANCY = 12
 MARK = 13
-"""Why the lock could not tell whether a new guest has already checked in with another document. 1: the document shows
-no name or no birth date. 2: a person with the same birth date and another name has already checked in. The member is
-absent if the lock could tell.
+"""Why the lock could not tell whether a new guest has already checked in with another document. The value 1 means that
+the document shows no name or no birth date. The value 2 means that a person with the same birth date and another name
+has already checked in. If the lock could tell, a record has no MARK.
 """
 
 GENESIS = bytes(32)

@@ -32,8 +32,9 @@ def _is_refused(value: "Any") -> bool:
 class Refusal(statement.Form):
     """Records of one lock that the province had refused by `time` (in epoch seconds).
 
-    `records` holds 1 to MAX_ENTRIES items: counter, payload hash, stable code of the reason. Each record occurs once,
-    in the order of counter and hash, so that the same records always give the same bytes.
+    `records` holds 1 to MAX_ENTRIES items. Each item has three parts: the record's counter, its payload hash, and the
+    stable code of the reason. Each record occurs once, in the order of counter and hash, so that the same records
+    always give the same bytes.
     """
 
     CODE = "refusal.form"

@@ -159,8 +159,8 @@ def is_bytes32(value: "Any") -> bool:
 
 
 def is_point(value: "Any") -> bool:
-    """Accept 65 bytes that look like an uncompressed P-256 point. Only a use of the point checks whether the point is
-    on the curve.
+    """Accept 65 bytes that look like an uncompressed P-256 point. This function does not check whether the point is on
+    the curve. A later use of the point does.
     """
     return is_bytes(value, 65, 65) and bool(value[0] == 4)
 
@@ -344,8 +344,8 @@ class Form(_Declared):
 
 
 def _nested(declared: "tuple[Any, ...]", value: "Any", parsing: bool) -> "Any":
-    """Return `value` of the member `declared`. If the member holds other forms, make these forms from their bodies if
-    `parsing` is true, else make the bodies from the forms.
+    """Return `value` of the member `declared`. The member may hold other forms. If `parsing` is true, make these forms
+    from their bodies. Otherwise make the bodies from the forms.
     """
     if not isinstance(declared[-1], type):
         return value

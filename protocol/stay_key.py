@@ -82,7 +82,7 @@ class Exchange:
 
 def _one(data: bytes, size: int) -> bytes:
     """Return the byte string in `[1, bstr]`, which must have `size` bytes."""
-    head = b"\x82\x01" + bytes((0x40 + size,))  # An array of two items: the version and a byte string of that size.
+    head = b"\x82\x01" + bytes((0x40 + size,))  # An array of two items: the version, and a byte string of `size` bytes.
     if len(data) != len(head) + size or not data.startswith(head):
         raise FormatError("stay-key.form", "not a message of this version")
     return data[len(head) :]

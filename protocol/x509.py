@@ -232,7 +232,7 @@ def _only(attributes: "list[tuple[bytes, int, bytes]]", wanted: bytes) -> "bytes
 
 
 def _comparable(name: bytes) -> "list[tuple[bytes, int, bytes]]":
-    """Return the attributes of a DER name in the form for comparison."""
+    """Return the attributes of a DER name, in the form in which names are compared."""
     attributes = []
     for kind, tag, value in _attributes(name):
         if tag in _STRINGS:

@@ -31,7 +31,9 @@ faster than any person could type them."""
 
 
 Act = Callable[[Callable[[TapOutcome], None]], Awaitable[TapOutcome]]
-"""What a visitor does at the door. It returns the outcome, and may call its argument with the outcome so far."""
+"""What a visitor does at the door. The function returns the outcome of the tap. Before that, it may call its argument
+with the outcome so far.
+"""
 
 
 @dataclass

@@ -23,7 +23,7 @@ def key_forms(key: bytes) -> set[bytes]:
     forms = {key, key.hex().encode(), key.hex().upper().encode()}
     for before in range(3):
         whole = base64.b64encode(bytes(before) + key)
-        # Leave out the characters that also depend on the bytes before and after.
+        # Leave out the characters that also depend on the bytes before or after the key.
         forms.add(whole[(0, 2, 3)[before] :].rstrip(b"=")[: (len(key) + before) * 8 // 6 - (0, 2, 3)[before]])
     return _long(forms)
 

@@ -18,8 +18,8 @@ from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
 
 SWAP_LOOKS = 8
-"""Number of looks at an empty field before the next phone is held to the reader. In each poll, the lock looks twice.
-After three polls, the lock knows that the previous phone has gone.
+"""How many times the chip must find the field empty before the next phone is held to the reader. In each poll, the lock
+looks for a card twice. After three polls, the lock knows that the previous phone has gone.
 """
 
 LockMaker = Callable[[Mapping[str, str], Path], Lock]

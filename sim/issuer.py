@@ -13,8 +13,8 @@ The library's output is used unchanged. A caller has to know these quirks of pym
 - The library fails on a list of text, except under the name `nationality`. A tuple works, and becomes the same CBOR
   array.
 
-- A device key given as PEM loses leading zero bytes of its coordinates. A key given as COSE labels keeps these bytes,
-  so `issue` uses COSE labels.
+- A device key that is given as PEM loses the leading zero bytes of its coordinates. A device key that is given as COSE
+  labels keeps these zero bytes, so `issue` uses COSE labels.
 
 - The argument `status` of the method `new` is written beside the documents. The argument `revocation` is written into
   the MobileSecurityObject, which is the place that ISO/IEC 18013-5 requires.

@@ -16,7 +16,8 @@ it must not appear on the board bus."""
 class Lock(ABC):
     """A lock. A subclass says what runs it: a process, or a thread of this process.
 
-    `environment` tells the lock where its board is. The lock's console is written to `log`, and rings the `bell`.
+    `environment` tells the lock where its board is. The lines of the lock's console are written to `log`. Each line
+    rings the `bell`.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path, bell: Bell | None = None) -> None:

@@ -84,7 +84,9 @@ class Booking:
 
 
 class Platform:
-    """A platform with a P-256 key. A lock accepts its grants only if the lock's placement names the `public` key."""
+    """A platform with a P-256 key. A lock accepts the platform's grants only if the lock's placement names the key
+    `public`.
+    """
 
     def __init__(self, private: bytes | None = None) -> None:
         self.private = private or crypto.generate("P-256")[0]
@@ -142,7 +144,7 @@ class Platform:
         return replace(booking, serial=booking.serial + 1, cancelled=True)
 
     def pin(self, booking: Booking, guest: Guest) -> str:
-        """Return the PIN for a guest of the booking. It opens the door after that guest has checked in.
+        """Return the PIN for a guest of the booking. The PIN opens the door after this guest has checked in.
 
         Raises ValueError for a guest who cannot be named in the grant.
         """

@@ -30,7 +30,7 @@ QUIET_SECONDS = 1.5
 def console(stderr: bool = False) -> Console:
     """Return the console to which a command prints. Its lines have at most WIDTH columns.
 
-    A terminal whose encoding lacks a character, as GBK lacks "ö", shows "?" for it.
+    If the encoding of a terminal lacks a character, the terminal shows "?" in its place. For example, GBK lacks "ö".
     """
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper):

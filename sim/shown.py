@@ -28,7 +28,7 @@ LIGHTS = {
     "amber": phrase("amber light"),
     "white": phrase("white light"),
 }
-"""For each colour, the name of the light for people."""
+"""What texts for people call the light of each colour."""
 _TIMES = {1: phrase("once"), 2: phrase("twice"), 3: phrase("three times")}
 
 

@@ -236,7 +236,7 @@ def _matters(line: ConsoleLine, tap: Tap) -> bool:
 
 
 def _beyond(site: Site, door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
-    """Return the moments that the record has after it left the door."""
+    """Return the moments that happen to the record after it has left the door."""
     if durable is None or durable.counter is None:
         return []
     counter, said = durable.counter, []
@@ -250,8 +250,8 @@ def _beyond(site: Site, door: Door, tap: Tap, durable: Durable | None) -> list[M
     carried = [(moment.at, moment.name) for moment in said]
 
     def before(then: float) -> list[str]:
-        """Return which moments at the edge agent caused a moment at the time `then`. An outage that began after `then`
-        caused nothing.
+        """Return the names of the edge agent's moments that caused a moment at the time `then`. An outage that began
+        after `then` caused nothing.
         """
         return [name for at, name in carried if name == "edge.stored" or at <= then]
 

@@ -101,7 +101,7 @@ def knowledge(language: str = "en") -> Table:
 
 
 def searched(site: Site) -> Phrase:
-    """Search for guests' data now. Returns a sentence about the places searched and the hits."""
+    """Search for guests' data now. Returns a sentence that says which places were searched, and what was found."""
     exposed = site.exposed()
     return phrase(
         "Searched for {forms:form} of guests' data:\n"

@@ -25,7 +25,7 @@ class Visitor:
     doc_type: str
 
     def pretend_to_be(self, person: Person) -> None:
-        """Be named as `person` from now on. The document on the phone stays the same."""
+        """Take the name of `person` from now on. The document on the phone stays the same."""
         self.person = person
 
     @property

@@ -1,6 +1,7 @@
 """The files of the lock's software as our own image freezes them: the modules that the lock needs, in their lean form.
 
-The manifest in `firmware/image` calls `lean_tree` while MicroPython is built. `mpy-cross` of that build compiles them.
+The manifest in `firmware/image` calls `lean_tree` while MicroPython is built. The `mpy-cross` of that build compiles
+the modules.
 """
 
 from pathlib import Path
@@ -27,8 +28,9 @@ def identity(root: Path = ROOT) -> str:
 def lean_tree(root: Path = ROOT) -> tuple[str, tuple[str, ...]]:
     """Write the modules that the image freezes to a folder, in their lean form. Return the folder and the paths in it.
 
-    MicroPython's build compiles every file that is newer than before. So a file that is already right is not written
-    again. Everything else in the folder is removed. Raises the errors of `needed`.
+    MicroPython's build compiles every file that has changed since the last build, and judges by the file's date. So a
+    file that is already right is not written again. Everything else in the folder is removed. Raises the errors of
+    `needed`.
     """
     folder = root / TREE
     modules = lean_sources(needed(root, image=identity(root)))[0]

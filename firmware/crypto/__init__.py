@@ -4,8 +4,8 @@
 Pass this package as `crypto`. The package contains curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384,
 SHA-512 and SM3, AES-GCM. The package must not contain byte formats of the protocol. The package's only state is the
 secret of `generator` and values computed from public keys. If a module handles a secret, its docstring says what the
-computing time reveals, and how the secret is blinded. MicroPython and CPython differ only in the block cipher (`block`)
-and in the compiled form of GHASH (`ghash_viper`).
+computing time reveals, and how the secret is blinded. MicroPython and CPython take different block ciphers (`block`).
+CPython cannot run the modules in viper code and in assembler, so it runs other modules in their place.
 """
 
 import gc
@@ -43,7 +43,7 @@ seal_gcm = gcm.seal
 
 def digest(name: str, *data: bytes) -> bytes:
     """Return the hash of `data`, which may be in several pieces. `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3";
-    raises ValueError for others."""
+    any other name raises ValueError."""
     if name == "SHA-256":
         state = sha256()
         for piece in data:

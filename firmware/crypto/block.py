@@ -20,7 +20,7 @@ if _MICROPYTHON:
             self._cipher = aes(key, 1)  # mode 1 is ECB
 
         def encrypt(self, blocks: "bytes | bytearray", encrypted: bytearray) -> None:
-            """Write the encryption of each 16-byte block in `blocks` to `encrypted`, which has the same length."""
+            """Encrypt each 16-byte block of `blocks` into `encrypted`. Both have the same length."""
             self._cipher.encrypt(blocks, encrypted)
 
 else:
@@ -36,5 +36,5 @@ else:
             self._cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
 
         def encrypt(self, blocks: "bytes | bytearray", encrypted: bytearray) -> None:
-            """Write the encryption of each 16-byte block in `blocks` to `encrypted`, which has the same length."""
+            """Encrypt each 16-byte block of `blocks` into `encrypted`. Both have the same length."""
             encrypted[:] = self._cipher.update(blocks)

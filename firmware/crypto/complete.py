@@ -1,10 +1,11 @@
-"""u1 * P + u2 * Q with a complete addition, which is right for any two points: equal, opposite or infinity.
+"""Computes u1 * P + u2 * Q with a complete addition. It is right for any two points, even for equal or opposite points
+and for infinity.
 
-The faster additions of `formulas` note when they fail, and only then this module is loaded. That does not happen by
-chance, but whoever knows a private key can choose a signature that does it. The formula is Algorithm 4 of Renes,
-Costello and Batina, "Complete addition formulas for prime order elliptic curves" (2015), in homogeneous coordinates:
-(X, Y, Z) stands for (X / Z, Y / Z). A, B and C are the other point, and D is b. The computing time depends on the
-scalars.
+When one of the faster additions of `formulas` fails, it notes this. Only then is this module loaded. Such a failure
+does not happen by chance, but whoever knows a private key can choose a signature that causes it. The formula is
+Algorithm 4 of Renes, Costello and Batina, "Complete addition formulas for prime order elliptic curves" (2015), in
+homogeneous coordinates: (X, Y, Z) stands for (X / Z, Y / Z). The slots A, B and C have the point that is added, and the
+slot D has the curve's b. The computing time depends on the scalars.
 """
 
 TYPE_CHECKING = False
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 def combine_completely(
     curve: "Curve", field: "Field", u1: int, point: "Affine", u2: int, other: "Affine"
 ) -> "tuple[int, int, int]":
-    """Return `u1` * `point` + `u2` * `other` in Jacobian coordinates, for scalars in [0, n - 1]. This
-    overwrites the table of a point in `field`."""
+    """Return `u1` * `point` + `u2` * `other` in Jacobian coordinates, for scalars in [0, n - 1]. The call overwrites
+    the table of a point in `field`."""
     for index, (x, y) in enumerate((point, other)):
         for slot, number in ((1, x), (2, y), (3, 1)):
             field.put(slot, number)

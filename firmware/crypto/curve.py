@@ -25,7 +25,7 @@ class Curve:
 
 
 _others: "dict[str, Curve]" = {}
-"""The other curves that were used."""
+"""The curves other than P-256 that were used, by their names."""
 
 # SP 800-186, section 3.2.1.3
 P256 = Curve(

@@ -68,7 +68,8 @@ def sign(private: bytes, message: bytes, extra: bytes) -> bytes:
 
 
 class _Nonces:
-    """HMAC_DRBG with SHA-256, as RFC 6979, section 3.2 uses it for P-256. Each output has 32 bytes."""
+    """Implements HMAC_DRBG with SHA-256. In RFC 6979, section 3.2, this generator makes nonces for P-256. Each output
+    has 32 bytes."""
 
     def __init__(self, seed: bytes) -> None:
         self._key = bytes(32)

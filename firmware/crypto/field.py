@@ -1,8 +1,9 @@
-"""The field machine on Python integers. It runs the same programs as the assembler of our own image.
+"""The field machine, computed with Python integers (docs/field-machine.md).
 
-Each routine of `formulas` is a function here, because to interpret the programs would take three times as long. Only
-products are reduced, and differences that end a chain. The computing time depends on the operands, so a caller must
-blind secrets. Python integers cannot be wiped; `wipe` only forgets them.
+This module computes the same as the assembler of our own image. Here each routine of `formulas` is a function, because
+interpreting the programs would take three times as long. Most products are reduced at once. Sums and most differences
+are not reduced. The computing time depends on the operands, so a caller must blind secrets. Python integers cannot be
+wiped; `wipe` only forgets them.
 """
 
 TYPE_CHECKING = False
@@ -10,19 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Program = tuple[tuple[Callable[[list[int], int, int, int], None], int, int], ...]
-    """For each routine: its function, the first slot of its table, and the number of slots of an entry."""
+    """A program has three values for each routine: its function, the first slot of its table, and the number of slots
+    of an entry."""
 
 
 class Field:
-    """The slots and tables for one prime. Slots 1 to 26 are the letters of the alphabet. A table is known by its first
-    slot.
+    """Holds the slots and tables for one prime. Slots 1 to 26 are the letters of the alphabet. The number of a table is
+    the number of its first slot.
 
-    Here a table is a list of tuples. One list of all numbers would overflow the stack of MicroPython's collector, which
-    holds 64 objects; then each collection reads the heap several times.
+    Here a table is a list of tuples. One long list of numbers would overflow the stack of MicroPython's garbage
+    collector, which has room for 64 objects. After such an overflow, the collector has to read the heap several times.
     """
 
     JACOBIAN = False
-    """Whether the table of a point has entries in Jacobian coordinates."""
+    """Tells whether the table of a point has entries in Jacobian coordinates."""
 
     def __init__(self, prime: int, size: int) -> None:
         self.prime = prime
@@ -31,22 +33,24 @@ class Field:
         self._slots: "list[int]" = []
 
     def put(self, slot: int, number: int) -> None:
-        """Store `number`, in [0, prime - 1]. After `wipe`, this makes new slots, with 1 as the random number."""
+        """Store `number` in `slot`. The number must be in [0, prime - 1]. The first call, and the first call after
+        `wipe`, make new slots. In new slots, the random number R is 1."""
         if not self._slots:
             self._slots = [0] * 27
             self._slots[18] = 1
         self._slots[slot] = number
 
     def get(self, slot: int) -> int:
-        """Return the number in `slot`, in [0, prime - 1]."""
+        """Return the number in `slot`. The result is in [0, prime - 1]."""
         number = self._slots[slot]
         return number if 0 <= number < self.prime else number % self.prime
 
     def keep(self, table: int, index: int, count: int) -> None:
-        """Store the entry, `count` slots from A on, at `index` of a table. Entries are stored in order.
+        """Store an entry at `index` of a table. The entry is in `count` slots, beginning with slot A. Callers store the
+        entries in the order of their indices.
 
-        In MicroPython, the result of `%` occupies as much memory as its dividend. So new integers are made from the
-        bytes for the tables that are kept.
+        In MicroPython, the result of `%` occupies as much memory as the dividend. So for the tables that are kept, new
+        integers are made from bytes.
         """
         numbers = self._slots[1 : 1 + count]
         if table > 27:
@@ -56,8 +60,8 @@ class Field:
         self._tables[table].append(tuple(numbers))
 
     def run(self, script: "bytes | bytearray | memoryview", program: int = 0) -> bool:
-        """Take all steps of `script`. `program` says with which routines of `formulas`: 0 FAST, 1 COMPLETE, 2 TABLE.
-        Return whether every addition was right."""
+        """Take all steps of `script`. The routines come from `formulas`: from FAST if `program` is 0, from COMPLETE if
+        `program` is 1, and from TABLE if `program` is 2. Return whether every addition was right."""
         slots, prime, tables = self._slots, self.prime, self._tables
         routines = _FAST
         if program == 1:
@@ -84,7 +88,7 @@ class Field:
         return not slots[6]
 
     def wipe(self) -> None:
-        """Forget the point that the latest operation left, its table and the random number."""
+        """Forget what the latest operation left: a point, the table of this point, and the random number."""
         self._slots = []
         self._tables.pop(27, None)
 

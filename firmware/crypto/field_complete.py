@@ -1,4 +1,4 @@
-"""The complete addition of `formulas` as functions for `field`. Only `complete` needs it."""
+"""The routines of `formulas.COMPLETE` as functions for `field`. Only the module `complete` needs them."""
 
 
 def _double(slots: "list[int]", p: int, minus: int, times: int) -> None:

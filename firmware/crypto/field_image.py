@@ -1,7 +1,8 @@
-"""The field machine of our own image: the class of `field`, with numbers in one block and assembler to compute.
+"""The field machine of our own image. It has the methods of `field.Field`. It keeps its numbers in one block of memory,
+and it computes in assembler.
 
-Numbers are in Montgomery form: x stands as x * R modulo the prime, where R is 2^32 to the number of words. The
-computing time depends on the prime, on the program and on the script, and not on the numbers.
+Numbers are in Montgomery form: in place of x, the block has x * R modulo the prime. R is 2^(32 n) for numbers of n
+words. The computing time depends on the prime, on the program and on the script, and not on the numbers.
 """
 
 from firmware.crypto.field_rv32 import run
@@ -18,7 +19,7 @@ _SLOTS_AT = const(256)
 _SCRATCH_AT = const(112)
 _ALL_SLOTS = const(136)
 _OPERATIONS = b"\0*+-?!"
-_SAME = {46: 1, 37: 3}  # `.` and `%` only save work for Python integers.
+_SAME = {46: 1, 37: 3}  # Only for Python integers do `.` and `%` differ from `*` and `-`.
 
 _SPECIAL = (
     (1 << 256) - (1 << 224) + (1 << 192) + (1 << 96) - 1,
@@ -26,12 +27,14 @@ _SPECIAL = (
     (1 << 384) - (1 << 128) - (1 << 96) + (1 << 32) - 1,
     (1 << 521) - 1,
 )
-"""The primes with a reduction of their own: P-256, SM2, P-384, P-521."""
+"""The assembler has a faster reduction for each of these primes. They belong to P-256, SM2, P-384 and P-521."""
 
 
 def assembled(routines: "Sequence[Routine]") -> bytes:
-    """Return the program that the assembler takes. It begins with four bytes for each routine: where its instructions
-    start, in units of four bytes, its table, the number of slots of an entry, and 0. The slot of A is 0 here."""
+    """Return `routines` in the form that the assembler takes. This form begins with four bytes for each routine. The
+    first byte says where the instructions of the routine start, in units of four bytes. The second byte is the first
+    slot of its table, the third is the number of slots of an entry, and the fourth is 0. Here the slots are counted
+    from 0, so A is slot 0."""
     head = bytearray()
     body = bytearray()
     for _, text, table, count in routines:
@@ -39,7 +42,7 @@ def assembled(routines: "Sequence[Routine]") -> bytes:
         for place in range(0, len(text), 4):
             target, first, _, second = [(letter & 31) - 1 for letter in text[place : place + 4]]
             code = text[place + 2]
-            if code == 51:  # `3` is two sums, and the second operand is a slot for the first of them.
+            if code == 51:  # `3` becomes two sums. The second operand is the slot for the first sum.
                 body += bytes((2, second, first, first))
                 code = 43
             body += bytes((_SAME.get(code) or _OPERATIONS.index(bytes((code,))), target, first, second))
@@ -51,21 +54,22 @@ _PROGRAMS = assembled(FAST), assembled(COMPLETE), assembled(TABLE)
 _CONVERT = assembled((("in", b"WW*S", 0, 0), ("out", b"WW*K", 0, 0)))
 _POWER = assembled((("square", b"XX*X", 0, 0), ("multiply", b"XX*A", 27, 1), ("start", b"XA?A", 27, 1)))
 _POWERS = b"\x01\0\0\0" + b"".join([bytes((1, place, place - 1, 26)) for place in range(27, 41)]) + bytes(4)
-"""Fills the table of a point with powers of its first entry, each in one slot: exponents 2 to 15."""
+"""This program fills the table of a point with powers of the table's first entry. The exponents are 2 to 15, and each
+power takes one slot."""
 
 
 class Field:
-    """The block for one prime: its header, the prime, scratch, and the slots."""
+    """Holds the block for one prime. The block has a header, the prime, scratch memory, and the slots."""
 
     JACOBIAN = True
-    """Whether the table of a point has entries in Jacobian coordinates."""
+    """Tells whether the table of a point has entries in Jacobian coordinates."""
 
     def __init__(self, prime: int, size: int, slots: int = _ALL_SLOTS) -> None:
         self.prime = prime
         self._width = width = size + 3 & ~3
         self._block = bytearray(_SLOTS_AT + slots * width)
         kind = _SPECIAL.index(prime) + 1 if prime in _SPECIAL else 0
-        # -1 / prime modulo 2^32, by Newton's iteration. Each round doubles the number of right bits.
+        # Newton's iteration computes -1 / prime modulo 2^32. Each round doubles the number of correct bits.
         inverse = 1
         for _ in range(5):
             inverse = inverse * (2 + inverse * prime) & 0xFFFFFFFF
@@ -90,36 +94,36 @@ class Field:
         self._block[to : to + length] = self._block[place : place + length]
 
     def put(self, slot: int, number: int) -> None:
-        """Store `number`, in [0, prime - 1]."""
+        """Store `number` in `slot`. The number must be in [0, prime - 1]."""
         self._write(23, number)
         run(self._block, _CONVERT, b"\x00", 1)
         self._copy(slot, 23, 1)
 
     def get(self, slot: int) -> int:
-        """Return the number in `slot`, in [0, prime - 1]."""
+        """Return the number in `slot`. The result is in [0, prime - 1]."""
         self._copy(23, slot, 1)
         run(self._block, _CONVERT, b"\x20", 1)
         place = self._place(23)
         return int.from_bytes(self._block[place : place + self._width], "little")
 
     def keep(self, table: int, index: int, count: int) -> None:
-        """Store the entry, `count` slots from A on, at `index` of a table."""
+        """Store an entry at `index` of a table. The entry is in `count` slots, beginning with slot A."""
         self._copy(table + index * count, 1, count)
 
     def run(self, script: "bytes | bytearray | memoryview", program: int = 0) -> bool:
-        """Take all steps of `script`. `program` says with which routines of `formulas`: 0 FAST, 1 COMPLETE, 2 TABLE.
-        Return whether every addition was right."""
+        """Take all steps of `script`. The routines come from `formulas`: from FAST if `program` is 0, from COMPLETE if
+        `program` is 1, and from TABLE if `program` is 2. Return whether every addition was right."""
         self._block[12] = 0
         run(self._block, _PROGRAMS[program], script, len(script))
         return not self._block[12]
 
     def invert(self, number: int) -> int:
-        """Return `number`^-1 modulo the prime, as the power with exponent prime - 2 (Fermat), in windows of 4 bits.
-        Return 0 for 0. This overwrites the table of a point."""
+        """Return `number`^-1 modulo the prime. Return 0 for 0. The result is `number`^(prime - 2) (Fermat's little
+        theorem). The exponent is read in windows of 4 bits. The call overwrites the table of a point."""
         self.put(27, number)
         run(self._block, _POWERS, b"\x00", 1)
         exponent = (self.prime - 2).to_bytes(self._width, "big")
-        # For each digit of the exponent: four squares, and a product if the digit is not 0.
+        # Each digit of the exponent takes four squarings, and a product if the digit is not 0.
         script = bytearray(b"\x00\x00\x00\x00\xff" * (2 * self._width))
         started = False
         for place in range(2 * self._width):
@@ -135,8 +139,8 @@ class Field:
         return result
 
     def wipe(self) -> None:
-        """Overwrite everything that the latest operation left: scratch, all letters but the constants, the table of a
-        point."""
+        """Overwrite everything that the latest operation left. This is the scratch memory, the table of a point, and
+        every letter that is not a constant."""
         block = self._block
         block[_SCRATCH_AT:_SLOTS_AT] = bytes(_SLOTS_AT - _SCRATCH_AT)
         for first, last in ((1, 8), (12, 18), (20, 71)):
@@ -147,11 +151,12 @@ class Field:
 
 
 _made: "dict[int, Field]" = {}
-"""The fields that can invert, by their primes: those of curves, and those made for the orders of curves."""
+"""Maps a prime to the field that inverts modulo this prime. The prime belongs to a curve, or is the order of a curve.
+"""
 
 
 def inverse(number: int, modulus: int) -> int:
-    """Return `number`^-1 modulo the prime `modulus`, the prime or the order of a curve."""
+    """Return `number`^-1 modulo `modulus`. The modulus must be the prime of a curve, or the order of a curve."""
     if modulus not in _made:
         size = 32 if modulus < 1 << 256 else 48 if modulus < 1 << 384 else 66
         _made[modulus] = Field(modulus, size, 42)

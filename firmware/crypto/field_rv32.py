@@ -1,8 +1,8 @@
-"""The field machine in RISC-V assembler, for our own image. docs/field-machine.md tells its block and its programs.
+"""The field machine in RISC-V assembler, for our own image. docs/field-machine.md describes block and programs.
 
-No branch and no address depends on a number in a slot. They depend on the program, the script and the size of the
-prime. In comments, q is the multiple of p that makes the lowest word 0. All primes but those of the class "any" end
-with a word of ones, so there q is that word.
+Branches and addresses depend on the program, the script and the size of the prime, never on a number in a slot. In the
+comments, adding q p to a number makes the lowest word of the number 0. The four primes with a faster reduction end with
+a word of ones, so for these primes q is the lowest word itself.
 """
 # mypy: ignore-errors
 # ruff: noqa: D103, F821
@@ -30,7 +30,7 @@ def run(a0, a1, a2, a3):
     lw(s4, 0(s0))
     addi(s5, s0, 256)
     jal(zero, STEP)
-    # The next step: find its routine, and copy its entry of the table into slots 0, 1, ...
+    # Take the next step: find its routine, and copy its table entry into slots 0, 1, ...
     label(STEP)
     bgeu(s2, s3, DONE)
     lbu(t0, 0(s2))
@@ -64,7 +64,7 @@ def run(a0, a1, a2, a3):
     addi(t1, t1, 4)
     label(ENTRY)
     bltu(t1, t4, COPY)
-    # The next instruction: a1 is the slot of the result, a2 and a3 are the slots of the operands.
+    # Take the next instruction. a1 is the slot of the result; a2 and a3 are the slots of the operands.
     label(NEXT)
     lbu(t0, 0(s6))
     beq(t0, zero, STEP)
@@ -98,7 +98,7 @@ def run(a0, a1, a2, a3):
     or_(t1, t1, t0)
     sw(t1, 12(s0))
     jal(zero, NEXT)
-    # CHOOSE: the second operand if the step has its sign bit, otherwise the first.
+    # CHOOSE: take the second operand if the step has its sign bit, otherwise the first operand.
     label(CHOOSE)
     add(t3, a1, s4)
     label(WORD)
@@ -141,7 +141,7 @@ def run(a0, a1, a2, a3):
     bltu(a1, a5, ADD1)
     sub(t6, t6, a6)
     jal(zero, FIX)
-    # SUB: a - b. After a multiplication a is its result and b is p, and a4 is the result's highest bit.
+    # SUB: a - b. At the end of MUL, a is the product, b is p, and a4 is the highest bit of the product.
     label(SUB)
     li(a4, 0)
     label(MINUS)
@@ -161,7 +161,7 @@ def run(a0, a1, a2, a3):
     addi(a3, a3, 4)
     bltu(a1, a5, SUB1)
     sub(t6, a4, t6)
-    # If the difference is negative, p is added. The work is the same if it is not.
+    # If the difference is negative, add p. The same instructions run if the difference is not negative.
     label(FIX)
     srai(a6, t6, 31)
     sub(a1, a5, s4)
@@ -228,7 +228,7 @@ def run(a0, a1, a2, a3):
     addi(a0, a0, 4)
     bltu(a0, a4, ANY_P)
     jal(zero, REDUCED)
-    # P-256: q p = q (2^256 - 2^224 + 2^192 + 2^96 - 1). a6 is the carry that waits for word 3 of the next row.
+    # P-256: q p = q (2^256 - 2^224 + 2^192 + 2^96 - 1). a6 is the carry for word 3 of the next row.
     label(P256)
     lw(t0, 0(a0))
     lw(t1, 12(a0))
@@ -261,7 +261,7 @@ def run(a0, a1, a2, a3):
     sub(a6, a6, t2)
     sw(t3, 12(a0))
     li(t4, 0)
-    # Both: q (2^256 - 2^224), and t4 for word 7.
+    # Both primes: add q (2^256 - 2^224). t4 is the carry into word 7.
     label(HIGH)
     sub(t5, zero, t0)
     lw(t1, 28(a0))
@@ -323,7 +323,7 @@ def run(a0, a1, a2, a3):
     sw(t1, 48(a0))
     addi(a0, a0, 4)
     bltu(a0, a4, P384)
-    # Word 1 waits for a7, and word 4 for a6.
+    # The last carries remain: add a7 to word 1, and a6 to word 4.
     lw(t1, 4(a0))
     add(t1, t1, a7)
     sltu(a7, t1, a7)
@@ -359,7 +359,7 @@ def run(a0, a1, a2, a3):
     addi(a0, a0, 4)
     bltu(a0, a4, P521)
     jal(zero, REDUCED)
-    # Add the signed carry a6 to the words from t0 on.
+    # Add the signed carry a6 to the number that begins at t0.
     label(WAITING)
     add(t3, a0, s4)
     label(RIPPLE)
@@ -377,7 +377,7 @@ def run(a0, a1, a2, a3):
     mv(a2, a0)
     addi(a3, s0, 32)
     jal(zero, MINUS)
-    # The words from a0 on, plus a6 times the words from a7 on. The carry is in t6 and belongs to the word at a5.
+    # Add a6 times the number at a7 to the number at a0. The last carry is in t6, and belongs to the word at a5.
     label(MAC)
     li(t6, 0)
     mv(a5, a0)

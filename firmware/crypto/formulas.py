@@ -1,10 +1,11 @@
 """Point formulas for curves with a = -3, as programs of the field machine (docs/field-machine.md).
 
-The assembler of our own image runs them (`field_rv32`). `field` and `field_complete` have the same programs as Python
-functions, and a test compares each function with its program. Other images do not have this module.
+The assembler of our own image runs these programs (`field_rv32`). The modules `field` and `field_complete` have Python
+functions for the routines that they need, and a test compares each function with its routine. Other images do not have
+this module.
 
 An instruction has four characters: `TX+Y` means T = X + Y. Each letter is a slot, which holds a number modulo p. The
-letter `t` is the same slot as `T`. A routine hands on only what it writes to slots in capital letters.
+letter `t` is the same slot as `T`. If an instruction writes to a small letter, only the same routine uses the result.
 
     *  product     .  product that a later `%` reduces
     +  sum         -  difference         %  difference that is reduced at once
@@ -12,19 +13,21 @@ letter `t` is the same slot as `T`. A routine hands on only what it writes to sl
     !  note in slot F whether the operand, the difference of two reduced numbers, is 0
     3  three times the first operand; the second operand is a slot that may be overwritten
 
-For the assembler `.` is the same as `*`, and `%` the same as `-`. They save reductions of big integers.
+The assembler treats `.` like `*`, and `%` like `-`. With Python integers, `.` and `%` save reductions.
 
-A, B, C, D and E are the entry of a table that the step chose: a point in affine coordinates (A, B), or in Jacobian
-coordinates (A, B, C) with D = C^2 and E = C^3. X, Y and Z are the accumulator, in Jacobian coordinates. O is 0, I is 1
-and R is a random number. Doubling and addition are Algorithms 3.21 and 3.22 of Guide to Elliptic Curve Cryptography.
-An addition of two points with the same x notes a zero, and its result and all later results are wrong.
+The step chooses an entry of a table, and A, B, C, D and E hold this entry. The entry is a point in affine coordinates
+(A, B), or in Jacobian coordinates (A, B, C) with D = C^2 and E = C^3. X, Y and Z are the accumulator, in Jacobian
+coordinates. O is 0, I is 1 and R is a random number. The doubling is Algorithm 3.21, and the addition is Algorithm
+3.22, of Guide to Elliptic Curve Cryptography. If two points with the same x are added, the routine notes a zero. Then
+its result and all later results are wrong.
 
-All entries are affine for Python integers, so `add`, `start` and `entry` are for the assembler alone. There, the
-inversion that makes entries affine takes longer than the products that it saves.
+With Python integers, all entries are affine, so only the assembler uses `add`, `start` and `entry`. For the assembler,
+affine entries would save products, but the inversion that makes the entries affine would take longer than these
+products.
 """
 
 _SIGNED = b"wO-BwB?w"  # w is B, or -B if the step has its sign bit.
-_START = b"gR*RXA*ggg*RYB*g"  # The same point with another Z. Who needs no blinding sets R to 1.
+_START = b"gR*RXA*ggg*RYB*g"  # Multiplies the Z of the entry by R. Without blinding, R is 1.
 _JOINED = b"uu!ugu*uhg*uqX*ggq+qgg+hXt.tXX%gYY.hqq-Xqq.tYq%Y"  # u and t are the differences of x and of y.
 _MIXED = _SIGNED + b"gZ*ZuA*gtw*Ztt*guu-Xtt-YZZ*u" + _JOINED
 
@@ -39,14 +42,14 @@ FAST = (
     ("add_affine", _MIXED, 104, 2),
     ("start_affine", _START + b"ZR?R", 104, 2),
 )
-"""Each routine with its name, the first slot of its table, and the number of slots of an entry.
+"""Each routine has its name, its instructions, the first slot of its table, and the number of slots of an entry.
 
-A step is 32 times the index of its routine, plus the index of an entry (below 16), plus 16 for the sign bit. The step
-255 does nothing.
+A step is one number: 32 times the index of its routine, plus the index of an entry (below 16), plus 16 if the sign bit
+is set. The step 255 does nothing.
 """
 
-# Algorithm 4 of Renes, Costello and Batina, "Complete addition formulas for prime order elliptic curves" (2015), in
-# homogeneous coordinates. D is b.
+# This is Algorithm 4 of Renes, Costello and Batina, "Complete addition formulas for prime order elliptic curves"
+# (2015), in homogeneous coordinates. D is the b of the curve.
 _SUM = (
     b"gA*XhB*YqC*ZtX+YuA+Btt*uug+htt-uuY+ZvB+Cuu*vvh+quu-vvX+ZYA+Cvv*YYg+qYv-YZD*qvY-ZZv+vvv+Z"
     b"Zh-vvh+vYD*Yhq+qqh+qYY-qYY-ghY+YYh+Yhg+ggh+ggg-qhu*Yqg*YYv*ZYY+qvt*vXv-hZu*Zht*gZZ+h"
@@ -59,14 +62,14 @@ COMPLETE = (
 )
 """The additions of these routines are right for any two points. `finish` changes to Jacobian coordinates."""
 
-# The odd multiples of a point. (M, N) is twice the point, and always has the same Z as the latest multiple, so an
-# addition takes seven products (Meloni, "New point addition formulae for ECC applications", 2007). The order is a prime
-# far above 2^6, so equal or opposite points are never added here.
+# These routines compute the odd multiples of a point. (M, N) is twice the point. (M, N) always has the same Z as the
+# latest multiple, so an addition takes only seven products (Meloni, "New point addition formulae for ECC applications",
+# 2007). The order is a prime far above 2^6, so equal or opposite points are never added here.
 TABLE = (
     _DOUBLE,
     ("pair", b"MX?XNY?YgZ*ZXA*ggg*ZYB*g", 0, 0),
     ("next", b"uM-XtN-Ygu*uhM*gqX*ggh-qNN*ggh+qXt.tXX%ggh-Xgg.tYg%NMh?hZZ*u", 0, 0),
     ("entry", b"AX?XBY?YCZ?ZDZ*ZED*Z", 0, 0),
 )
-"""`double` and `pair` make twice the point, and the point itself with the same Z. Each `next` makes the next odd
-multiple. `entry` makes an entry of the accumulator."""
+"""`double` computes twice the point. `pair` gives the point itself the same Z. Each `next` computes the next odd
+multiple. `entry` turns the accumulator into an entry."""

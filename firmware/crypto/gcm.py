@@ -71,11 +71,11 @@ def open_sealed(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
 
 
 def open_in_place(key: bytes, nonce: bytes, sealed: memoryview, aad: bytes) -> memoryview:
-    """Decrypt `sealed` where it is, and return the view of the plaintext.
+    """Decrypt `sealed` in place, and return a view of the plaintext.
 
     Raises VerificationError `crypto.tag` if the tag is wrong, or if nonce or tag have a wrong length. The tag is
-    checked before anything is decrypted. Raises ValueError if the key does not have 16 or 32 bytes. The time of the
-    comparison of tags does not depend on the place where they differ.
+    checked before anything is decrypted. Raises ValueError if the key does not have 16 or 32 bytes. Comparing the tags
+    takes the same time wherever they differ.
     """
     size = len(sealed) - _TAG
     if len(nonce) != _NONCE or size < 0:

@@ -1,8 +1,7 @@
-"""Computes u1 * G + u2 * Q for public u1, u2 and Q, as needed to verify ECDSA signatures. The computing time depends on
-these values, so they must not be secret. `secret_multiples` has the functions for secrets.
+"""Computes u1 * G + u2 * Q for public u1, u2 and Q. Whoever verifies a signature needs this sum. The computing time
+depends on these values, so they must not be secret. `secret_multiples` has the functions for secrets.
 
-The field machine does the arithmetic (docs/field-machine.md). The numbers of slots and steps here are those of
-`formulas`.
+The field machine does the arithmetic (docs/field-machine.md). `formulas` says what the numbers of slots and steps mean.
 """
 
 import sys
@@ -10,8 +9,8 @@ import sys
 from firmware.crypto.modular import inverses
 from protocol import const
 
-# The build says whether the assembler can run, because trying is undefined: other builds take the machine code of such
-# a function for bytecode. Only our own image has this name (MICROPY_BOARD_BUILD_NAME).
+# The name of the build says whether the assembler can run. This module must not try to run it: a build without
+# assembler would run the machine code as bytecode. Only our own image has the name below (MICROPY_BOARD_BUILD_NAME).
 if getattr(sys.implementation, "_build", "") != "MOORING_C6":
     from firmware.crypto.field import Field
     from firmware.crypto.modular import inverse as inverse
@@ -26,14 +25,15 @@ if TYPE_CHECKING:
     Jacobian = tuple[int, int, int]
     """(X, Y, Z) stands for the point (X / Z^2, Y / Z^3), and Z = 0 for infinity."""
 
-# Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. It is
-# computed once and kept. The table of the other point has 8 entries. It is computed in each call. With a
-# width of one bit more, computing this table would take as much extra time as the larger table saves.
+# These are the widths of the windows. The table of a point has 2^(width - 2) entries. The table of the base point has
+# 16 entries, and is computed only once. The table of the other point has 8 entries, and is computed in each call. If
+# this second table had 16 entries, computing it would take as much extra time as the larger table saves.
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 
 _fields: "dict[Curve, Field]" = {}
-"""For each curve that was used: its field, with the table of the base point: 1, 3, 5, ... times this point."""
+"""Maps each curve that was used to its field. The field has the table of the base point: 1, 3, 5, ... times this point.
+"""
 
 
 def prepare(curve: "Curve") -> "Field":
@@ -47,7 +47,7 @@ def prepare(curve: "Curve") -> "Field":
 
 
 def keep_points(field: "Field", table: int, index: int, points: "list[Affine]") -> None:
-    """Store `points` as entries of a table, from `index` on."""
+    """Store `points` as entries of a table. The first point gets the index `index`."""
     for x, y in points:
         field.put(1, x)
         field.put(2, y)
@@ -94,13 +94,14 @@ def put_multiples(
 
 
 def _write_windows(script: bytearray, scalar: int, width: int, step: int, place: int) -> None:
-    """Write the width-`width` non-adjacent form of `scalar` (Guide, Algorithm 3.35) into `script`, as steps that add.
+    """Write the non-adjacent form of `scalar` for windows of `width` bits (Guide, Algorithm 3.35) into `script`.
 
-    A digit is either 0, or an odd number below 2^(width - 1) in magnitude that is followed by at least width - 1 zeros.
-    The step for the digit of 2^0 is at index `place`, and each further digit is three places before.
+    The steps in `script` add. Of `width` digits in a row, at most one is not 0. This digit is odd, and its magnitude is
+    below 2^(width - 1). The step for the digit of 2^0 is at index `place`. Each higher digit has its step three places
+    before.
     """
     size = len(script) // 24
-    bits = scalar.to_bytes(size + 3, "little")  # Shifts of a big integer would make a new one for each digit.
+    bits = scalar.to_bytes(size + 3, "little")  # Shifting a big integer would make a new integer for each digit.
     mask = (1 << width) - 1
     carry = 0
     bit = 0
@@ -122,7 +123,8 @@ def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
     """Return `u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
     field = prepare(curve)
     put_multiples(curve, field, point)
-    # For each bit, from the most significant one on: double, then a step for each scalar. 255 does nothing.
+    # Each bit has three steps: a doubling, and one step for each scalar. The most significant bit comes first. The step
+    # 255 does nothing.
     script = bytearray(b"\x00\xff\xff" * (8 * curve.size + 1))
     _write_windows(script, u1, _BASE_WIDTH, 0x20, len(script) - 2)
     _write_windows(script, u2, _WIDTH, 0x40, len(script) - 1)

@@ -1,4 +1,4 @@
-"""Parameters of the curves besides P-256: the arguments of `curve.Curve`, by the name of the curve."""
+"""Parameters of all curves except P-256. The name of a curve leads to the arguments of `curve.Curve`."""
 
 PARAMETERS: "dict[str, tuple[int, int, int, int, tuple[int, int]]]" = {
     # SP 800-186, section 3.2.1.4

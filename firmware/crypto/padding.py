@@ -1,7 +1,7 @@
-"""Cuts a message into the blocks of a hash function of the family of MD5, with the padding of FIPS 180-4, section 5.1.
+"""Cuts a message into blocks for a hash function, and adds the padding of FIPS 180-4, section 5.1.
 
-SHA-384, SHA-512 and SM3 use the same padding. These hash functions differ in the size of a block, and in the size of
-the field for the message's length.
+SHA-384, SHA-512 and SM3 use this padding. These hash functions differ in the size of a block, and in the size of the
+field for the message's length.
 """
 
 TYPE_CHECKING = False
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 def absorb_padded(
     absorb: "Callable[[bytearray | memoryview, int], None]", pieces: "tuple[bytes, ...]", size: int, counter: int
 ) -> None:
-    """Pass the pieces of a message and its padding to `absorb(data, blocks)`, which takes the first `blocks` blocks of
-    `data`. A block has `size` bytes, and the length in bits has `counter` bytes."""
+    """Pass the pieces of a message, and then its padding, to `absorb(data, blocks)`. That function takes the first
+    `blocks` blocks of `data`. A block has `size` bytes. The field for the message's length in bits has `counter` bytes.
+    """
     rest, held, total = bytearray(size), 0, 0
     for piece in pieces:
         view, at = memoryview(piece), 0

@@ -1,9 +1,9 @@
 """Computes k * G and k * Q for a secret k.
 
 The computing time does not reveal k. Every call takes the same steps in the same order. The scalar is rewritten with
-digits that are never 0, so no step is skipped. Signs and table entries are chosen without a branch by the assembler of
-our own image (docs/field-machine.md). On other images the time of an operation on Python integers depends on their
-values. Therefore k is blinded: two random numbers make these values different in each call.
+digits that are never 0, so no step is skipped. The assembler of our own image chooses signs and table entries without a
+branch (docs/field-machine.md). On other images the time of an operation on Python integers depends on their values.
+Therefore k is blinded: two random numbers make these values different in each call.
 
 - The first point gets a random Z. As a result, all coordinates of all later points are random.
 - The scalar is replaced by k + r * n with a random 32-bit r. As a result, its digits are random. The signs of the
@@ -11,8 +11,8 @@ values. Therefore k is blinded: two random numbers make these values different i
   reveal the length of k.
 
 So the time varies with fresh random numbers, and not with k. There is one exception: if k or n - k is small, for
-example 33, two points may collide. Everything is then computed again with a complete addition, which takes longer. The
-larger k, the rarer that is. Random keys and nonces are practically never so small.
+example 33, two points may collide. Then everything is computed again with a complete addition, and this takes longer.
+The larger k is, the rarer are such collisions. Random keys and nonces are practically never so small.
 
 The blinding does not protect against an observer of the chip's power consumption or radiation.
 """
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 _BLINDING_BITS = const(32)
 _WINDOW = const(4)
-_TEETH = const(5)  # A comb of 16 entries, below 3 KB of heap.
+_TEETH = const(5)  # The comb has 16 entries and takes less than 3 KB of heap.
 
 _combs: "set[Curve]" = set()
-"""The curves whose field has the comb of the base point."""
+"""The curves for which the comb of the base point was already computed."""
 
 
 def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
@@ -45,7 +45,7 @@ def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
 
 
 def _walk(curve: "Curve", script: bytearray, scalar: int, point: "Affine") -> "Affine":
-    """Take the steps of `script`, which compute `scalar` * `point`, with a random Z. Return the result."""
+    """Compute `scalar` * `point` with the steps of `script`, and return the result. The first point gets a random Z."""
     field = prepare(curve)
     field.put(18, random_below(curve.p, curve.size))
     right = field.run(script)
@@ -69,11 +69,12 @@ def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
     length = (8 * curve.size + _BLINDING_BITS + 1) // _WINDOW + 1
     bits = _signed_bits(curve, scalar, length * _WINDOW)
     put_multiples(curve, prepare(curve), point)
-    # For each digit, from the most significant one on: four doublings and an addition.
+    # Each digit has four doublings and an addition. The most significant digit comes first.
     script = bytearray(b"\x00\x00\x00\x00\x40" * length)
     for place in range(length):
         digit = bits >> _WINDOW * place & 15
-        # The table has entries for the upper half of all digits. Those of the lower half are their opposites.
+        # The table has entries for the upper half of all digits. Each digit of the lower half is the opposite of such
+        # an entry.
         negative = digit >> 3 ^ 1
         script[-1 - 5 * place] = 0x40 | negative << 4 | (digit ^ -negative) & 7
     # The number is positive, so its first sign is +. The accumulator starts with the first entry.
@@ -103,8 +104,8 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
 
 
 def _make_comb(curve: "Curve", spacing: int) -> None:
-    """Compute the comb. Its entry at index i is the top tooth, plus or minus each other tooth according to the bits of
-    i. Tooth j is 2^(spacing * j) * G."""
+    """Compute the comb. Each entry is the top tooth, plus or minus each other tooth. The bits of the entry's index say
+    which teeth are added. Tooth j is 2^(spacing * j) * G."""
     field = prepare(curve)
     field.put(18, 1)
     teeth = []

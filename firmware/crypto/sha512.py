@@ -1,8 +1,8 @@
 """SHA-512 and SHA-384 (FIPS 180-4, sections 5.3, 6.4 and 6.5), which MicroPython's `hashlib` lacks.
 
 These functions hash only public data (certificates), so the computing time may depend on the data. State and constants
-are buffers of 32-bit words, the least significant byte first. A word of 64 bits is two of these words, the upper one
-first.
+are buffers of 32-bit words. Each word begins with its least significant byte. A word of 64 bits is two of these words,
+and the upper word comes first.
 """
 
 import sys
@@ -50,18 +50,18 @@ def _halves(word: int) -> bytes:
 
 
 _ROUNDS = _root_fractions(_primes(80), 3)
-"""The round constants, from the cube roots of the first eighty primes (section 4.2.3)."""
+"""The round constants. They come from the cube roots of the first eighty primes (section 4.2.3)."""
 _INITIAL_512 = _root_fractions(_primes(8), 2)
 _INITIAL_384 = _root_fractions(_primes(16)[8:], 2)
 
 
 def sha512(*data: bytes) -> bytes:
-    """Return the SHA-512 of the pieces `data`, 64 bytes."""
+    """Return the SHA-512 of `data`, which may be in several pieces. The hash has 64 bytes."""
     return _hash(_INITIAL_512, data)
 
 
 def sha384(*data: bytes) -> bytes:
-    """Return the SHA-384 of the pieces `data`, 48 bytes."""
+    """Return the SHA-384 of `data`, which may be in several pieces. The hash has 48 bytes."""
     return _hash(_INITIAL_384, data)[:48]
 
 
@@ -83,8 +83,8 @@ def absorb_portably(
     blocks: int,
     _mask: int,
 ) -> None:
-    """Update `state` with the first `blocks` blocks of `data` (section 6.4.2). `_schedule` has room for one block, and
-    `_mask` is 2^32 - 1; only the viper code needs these two."""
+    """Update `state` with the first `blocks` blocks of `data` (section 6.4.2). Only the viper code needs `_schedule`,
+    which has room for one block, and `_mask`, which is 2^32 - 1."""
     for at in range(0, blocks * _BLOCK, _BLOCK):
         _absorb(state, rounds, unpack_from(">16Q", data, at))
 

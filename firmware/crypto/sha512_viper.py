@@ -1,8 +1,9 @@
-"""The blocks of SHA-512 as in `sha512`, in viper code for MicroPython, which leaves no garbage.
+"""Computes the blocks of SHA-512 in viper code for MicroPython. Unlike the Python code in `sha512`, it leaves no
+garbage.
 
-A word of 64 bits is two words of 32 bits, the upper one first. `mask` has 32 one bits. On 64-bit machines, the mask
-cuts sums and shifts to 32 bits, so the code is correct there too. Only a MicroPython with a native emitter can compile
-this module.
+A word of 64 bits is stored as two words of 32 bits, and the upper word comes first. `mask` is 2^32 - 1. On 64-bit
+machines, the mask cuts sums and shifts to 32 bits, so the code is correct on these machines too. Only a MicroPython
+with a native emitter can compile this module.
 """
 # Viper's types (ptr8, uint, ...) are not Python names, so neither mypy nor ruff knows them.
 # mypy: ignore-errors

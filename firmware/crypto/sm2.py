@@ -7,8 +7,8 @@ from protocol import const
 from protocol.errors import VerificationError
 
 USER_ID = b"1234567812345678"
-"""The default user id of GM/T 0009. This id applies if the parties have agreed on no other user id, as in certificates.
-"""
+"""The default user id of GM/T 0009. Certificates use this id. Others use it too, unless they have agreed on another
+user id."""
 
 _KEPT = const(8)
 _known: "dict[bytes, bytes]" = {}
@@ -30,7 +30,8 @@ def identity_digest(public: bytes) -> bytes:
 
 
 def verify(public: bytes, message: "tuple[bytes, ...]", signature: bytes) -> bool:
-    """Return whether `signature`, `r || s`, is valid for the pieces of `message`. Return False for malformed input.
+    """Return whether `signature` (`r || s`) is valid for `message`, which is in pieces. Return False for malformed
+    input.
 
     All values here are public. The point's x is X / Z^2. As in `ecdsa`, to avoid an inversion, (r - e) * Z^2 is
     compared with X.

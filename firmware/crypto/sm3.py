@@ -1,7 +1,7 @@
 """SM3 (GB/T 32905-2016), which MicroPython's `hashlib` lacks.
 
 This module hashes only public data (certificates, signed documents), so the computing time may depend on the data.
-Words have 32 bits. State and constants are buffers of words, the least significant byte first.
+Words have 32 bits. State and constants are buffers of words. Each word begins with its least significant byte.
 """
 
 import sys
@@ -20,11 +20,12 @@ _SCHEDULE = const(272)  # 68 words
 
 _INITIAL = pack("<8I", 0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D, 0xB0FB0E4E)
 _CONSTANTS = pack("<2I", 0x79CC4519, 0x9D8A7A87)
-"""The constants of rounds 0 to 15, and of all later rounds. The second constant, 0x7A879D8A, is rotated by 16 here."""
+"""The first constant is for rounds 0 to 15, and the second for all later rounds. The second constant is 0x7A879D8A, but
+here it is already rotated by 16."""
 
 
 def sm3(*data: bytes) -> bytes:
-    """Return the SM3 of the pieces `data`, 32 bytes."""
+    """Return the SM3 of `data`, which may be in several pieces. The hash has 32 bytes."""
     state, schedule = bytearray(_INITIAL), bytearray(_SCHEDULE)
 
     def take(piece: "bytearray | memoryview", blocks: int) -> None:
@@ -42,8 +43,8 @@ def absorb_portably(
     blocks: int,
     _mask: int,
 ) -> None:
-    """Update `state` with the first `blocks` blocks of `data` (section 5.3). `_schedule` has room for 68 words, and
-    `_mask` is 2^32 - 1; only the viper code needs these two."""
+    """Update `state` with the first `blocks` blocks of `data` (section 5.3). Only the viper code needs `_schedule`,
+    which has room for 68 words, and `_mask`, which is 2^32 - 1."""
     for at in range(0, blocks * _BLOCK, _BLOCK):
         _absorb(state, constants, list(unpack_from(">16I", data, at)))
 

@@ -1,7 +1,7 @@
-"""The blocks of SM3 as in `sm3`, in viper code for MicroPython, which leaves no garbage.
+"""Computes the blocks of SM3 in viper code for MicroPython. Unlike the Python code in `sm3`, it leaves no garbage.
 
-`mask` has 32 one bits. On 64-bit machines, the mask cuts sums and shifts to 32 bits, so the code is correct there too.
-Only a MicroPython with a native emitter can compile this module.
+`mask` is 2^32 - 1. On 64-bit machines, the mask cuts sums and shifts to 32 bits, so the code is correct on these
+machines too. Only a MicroPython with a native emitter can compile this module.
 """
 # Viper's types (ptr8, uint, ...) are not Python names, so neither mypy nor ruff knows them.
 # mypy: ignore-errors

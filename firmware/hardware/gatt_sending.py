@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RETRY_SECONDS = 0.005
-"""Pause between two tries while the stack has no free buffer. No buffer is free again before the end of a connection
-interval, and this pause is shorter than a connection interval."""
+"""Pause between two tries while the stack has no free buffer. This pause is shorter than a connection interval. A
+buffer becomes free only at the end of a connection interval."""
 STUCK_MS = 5000
 """If a peer has taken no data for this long, the sending fails."""
 

@@ -114,6 +114,7 @@ class Keypad:
                 return typed
 
     async def serve(self, enter: "Callable[[str], Awaitable[None]]") -> None:
-        """Pass each code that is typed to `enter`, for ever. `enter` must not raise exceptions."""
+        """Wait for people to type codes, for ever, and call `enter` with each code. `enter` must not raise
+        exceptions."""
         while True:
             await enter(await self.code())

@@ -46,8 +46,8 @@ class Strike:
         self._timer = Timer(_TIMER)
         self._pulse: int | None = None  # ticks at the beginning of the pulse; None while the strike is shut
         self.opened_at: int | None = None
-        """Ticks of the most recent opening. The value is None before the first opening, and also after about six days,
-        because the ticks cannot measure a longer time."""
+        """The time of the most recent opening, in ticks. The value is None before the first opening, and also after
+        about six days, because the ticks cannot measure a longer time."""
 
     def fit(self, fail_safe: bool) -> None:
         """Set the kind of strike. A fail-safe strike needs current to stay shut, so the level of its pin is inverted.

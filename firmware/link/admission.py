@@ -2,9 +2,9 @@
 
 A handshake costs three multiplications of a point. Each handshake uses up one unit of the limit before anything is
 computed. If the edge proves itself with a valid pass, the unit of this handshake is returned at once. All other units
-return slowly. After a flood of handshakes, no unit is left. Then the lock only parses each OPEN and refuses it. All
-peers share one limit, because anybody can use any address on the air. So a flood delays honest edges too, as a jammer
-would. But the door does not wait for the link, and no record is lost.
+return slowly. After a flood of handshakes, all units are used up. Then the lock only parses each OPEN and refuses it.
+All peers share one limit, because anybody can use any address on the air. So a flood delays honest edges too, as a
+jammer would. But the door does not wait for the link, and no record is lost.
 """
 
 from firmware.memory.rate_limit import RateLimit

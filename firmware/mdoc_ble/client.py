@@ -70,7 +70,7 @@ class ClientSession(Session):
         self._status: int | None = None
         self._range: tuple[int, int] | None = None
         self._handles = [0, 0, 0]  # Handles of the values in `_VALUES`.
-        self._ends = [0, 0, 0]  # Last handles of the characteristics of these values.
+        self._ends = [0, 0, 0]  # For each of these values, the last handle of its characteristic.
         self._configuration = 0  # Handle of descriptor 0x2902 in the characteristic that is being searched.
         self._outbox = self._inbox = self._state = 0
         self._gone = False

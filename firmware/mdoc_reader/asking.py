@@ -55,7 +55,7 @@ class Asking:
         self.mode = _IN_ORDER
         self.start = 0  # Index of the first request of the rest.
         self.again = False  # True if the first of all requests belongs to the rest too.
-        self.left = 0  # Number of types of the rest that were asked for one by one.
+        self.left = 0  # How many types of the rest the lock has already asked for singly.
 
     def begin(self, requests: "Requests") -> "Requests":
         """Return the requests of a new session, in order. `requests` are all requests that a phone may get, in the
@@ -84,7 +84,7 @@ class Asking:
         # be sent again for ever.
         done = max(1, reading.answered)
         size = len(self._rest(requests))
-        together = len(requests[0]) > 1  # the types of the request have not been asked for one by one yet
+        together = len(requests[0]) > 1  # the lock has not yet asked for these types singly
         if self.mode == _ONE_BY_ONE and self.left + done < size:
             self.left += done
         elif self.mode == _THE_REST and reading.lost and (size > 1 or together):

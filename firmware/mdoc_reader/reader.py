@@ -139,7 +139,7 @@ class Reading:
     codes. After the event `mdoc.asked`, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE
     retrieval. Without this radio, only NFC is used. If retrieval goes over BLE, the card is released at once, so that
     nobody has to keep the phone at the reader. If retrieval goes over NFC, the caller releases the card. `buffer` takes
-    the responses. No other reading may use it until this reading is closed.
+    the responses. No other reading may use this buffer until this reading is closed.
 
     `asked` is the number of requests that were sent completely. `answered` is the number of requests that got a
     DeviceResponse. `ready` is True if another request may follow. `lost` is a code if the holder ended the session or
@@ -405,7 +405,7 @@ class _NfcRetrieval:
             last = command
         assert last is not None
         if on_phase is not None:
-            # The phase is told before the last command, because the response to that command is the answer.
+            # `on_phase` is called before the last command, because the response to that command is the answer.
             on_phase("mdoc.asked")
         return await self._line.transceive(last, timeout_ms, sink)
 

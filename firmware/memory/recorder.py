@@ -21,9 +21,9 @@ An event goes through these states:
     counted    a line of the tally      the door is idle, `_due` names the line, and `_records` allows one more record
     recorded   a record in the journal  at once: its line is closed
 
-`_due` names the line of an alarm (door, tamper, key, reader) at once. `_due` names other lines only after QUIET_MS, so
-that further events of the same kind can be added up. No count is lost. If the journal has no room for a count, the
-count becomes a record after the next receipt.
+The method `_due` chooses the next line that becomes a record. The method chooses the line of an alarm (door, tamper,
+key, reader) at once. It chooses other lines only after QUIET_MS, so that further events of the same kind can be added
+up. No count is lost. If the journal has no room for a count, the count becomes a record after the next receipt.
 
 `run` works while nobody is served, one small step at a time. `run` writes counts, erases sectors, tidies the tally,
 prepares a seal (in two steps of one multiplication each) and makes one record. So an arriving guest waits for at most
@@ -325,9 +325,7 @@ class Recorder:
         return None
 
     def _record(self, line: Line) -> None:
-        """Turn a line of the tally into a record. The line becomes only one record, at whatever moment the power is
-        cut.
-        """
+        """Turn a line of the tally into a record. The line becomes exactly one record, even if the power is cut."""
         if line.kind != record.ENTRY:
             self._records.use()
         self._append(line)

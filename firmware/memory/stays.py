@@ -141,9 +141,9 @@ class Stay:
         """Find the person who shows a document. `commitments` are the commitments to the document's first four
         identities.
 
-        Returns (number, commitment, named, again). `number` is the guest's number if they have checked in, or else 0.
-        `commitment` is the commitment for their check-in. `named` is True if the grant contains that commitment.
-        `again` is True if a guest with the same name and birth date has checked in.
+        Returns (number, commitment, named, again). `number` is the guest's number if the person has checked in, or else
+        0. `commitment` is the commitment for the person's check-in. `named` is True if the grant contains that
+        commitment. `again` is True if a guest with the same name and birth date has checked in.
 
         The work is the same for everybody who has not checked in here. The work does not depend on the guests who have
         checked in.
@@ -353,9 +353,9 @@ class Stays:
     def resume(self, next_counter: int) -> None:
         """Expect the record `next_counter` next. Raises StorageError.
 
-        The journal may have been erased, or may have lost its newest sector. Its counters then continue below the last
-        counter in the checkpoint. The effects of older records with these counters are in the checkpoint, but those of
-        the new records are not.
+        The journal may have been erased, or may have lost its newest sector. The journal's counters then continue below
+        the last counter in the checkpoint. So new records get counters that older records had. The checkpoint contains
+        the effects of the older records, but not the effects of the new records.
         """
         if self._applied >= next_counter:
             self._applied = next_counter - 1

@@ -10,8 +10,8 @@ import gc
 from firmware.hardware import ticks
 
 SIZES = 16384, 12288, 9216, 6144
-"""Possible sizes of the block, in bytes. The largest size for which the heap has room is used. A request, its
-encryption and its APDUs take 11 KB together."""
+"""Possible sizes of the block, in bytes. The lock reserves the largest of these blocks for which the heap has room. A
+request, its encryption and its APDUs take 11 KB together."""
 
 
 class Visits:

@@ -26,12 +26,12 @@ The lock starts UNARMED. If the lock was reset during a tap, the phone that is s
 `_present` has one presence for each fixed UID, one (under an empty UID) for all random UIDs, and one (under `_PHONE`)
 for all cards that are not to be passed over. A presence ends after ABSENT_POLLS polls without such a card.
 
-**Blocked**: the reader is blocked when a card that is passed over has stayed for `_OBSTRUCTED_MS`, or any card has
-stayed for `_LEFT_MS`. `on_obstructed` is called when the blocking begins and when it ends.
+**Blocked**: a card that is passed over blocks the reader when it has stayed for `_OBSTRUCTED_MS`. Any other card blocks
+the reader when it has stayed for `_LEFT_MS`. `on_obstructed` is called when the blocking begins and when it ends.
 
 **Errors** (`_back_off`): after the first `nfc.reader`, the driver tries again at once. After each further `nfc.reader`,
-the driver resets the chip, if the reset line is wired. Then the driver waits, twice as long each time, and reports the
-error to the caller.
+the driver resets the chip, if the reset line is wired. Then the driver waits, and then reports the error to the caller.
+Each wait is twice as long as the wait before it.
 """
 
 import asyncio
@@ -130,9 +130,9 @@ class Pn532Card:
 class _Presence:
     """A card, or a kind of card, that stays in the field.
 
-    `since` is the tick of the first poll that found it. `count` is the number of polls in a row that missed it. `tries`
-    is the number of failed activations in a row. `passed` says whether the card is to be passed over. `blocks` says
-    whether the card blocks the reader.
+    `since` is the tick of the first poll that found the card. `count` is the number of polls in a row that have missed
+    the card. `tries` is the number of failed activations in a row. `passed` says whether the card is to be passed over.
+    `blocks` says whether the card blocks the reader.
     """
 
     def __init__(self) -> None:
@@ -284,7 +284,7 @@ class Pn532Reader:
             self._checked = ticks.now()
 
     async def _back_off(self) -> None:
-        """Return at once after the first failure. After further failures, wait, twice as long each time, and raise
+        """Return at once after the first failure. After each further failure, wait twice as long as before. Then raise
         TransportError `nfc.reader`."""
         self._failures += 1
         if self._failures == 1:

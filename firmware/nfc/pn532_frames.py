@@ -1,8 +1,8 @@
 """Frames between a host and the PN532 (user manual UM0701-02, clause 6.2.1), found in a stream of bytes.
 
-A frame is `00 00 FF`, a length, its complement, the content, a checksum, `00`. An extended frame has `FF FF` and a
-length of two bytes with a checksum instead. The content begins with a frame identifier (TFI). This module does no input
-or output, so the same code serves HSU, SPI and I2C.
+A frame is `00 00 FF`, a length, its complement, the content, a checksum, `00`. In an extended frame, `FF FF`, a length
+of two bytes and a checksum take the place of the length and its complement. The content begins with a frame identifier
+(TFI). This module does no input or output, so the same code serves HSU, SPI and I2C.
 
 | after `00 FF` | kind |
 | --- | --- |

@@ -95,8 +95,8 @@ class TrustedStatements:
         self._use(form)
 
     def serials(self) -> "dict[str, int]":
-        """Return the serial of each statement in flash. Each key is the kind of a statement or, for a revocation list,
-        its name."""
+        """Return the serial of each statement in flash. The key of a revocation list is the list's name. The key of any
+        other statement is its kind."""
         serials = {kind: form.serial for kind, form in self._single().items() if form is not None}
         serials.update(self.revocation.serials())
         return serials
@@ -104,8 +104,8 @@ class TrustedStatements:
     def in_force(self) -> "tuple[Placement, Profile]":
         """Return the placement and the profile by which guests are judged.
 
-        Raises RefusedError `door.unplaced` until the lock has both of them and a trust list, and while the placement
-        names another profile.
+        Raises RefusedError `door.unplaced` if the placement, the profile or the trust list is missing, and also if the
+        placement names another profile.
         """
         if self.placement is None or self.profile is None or self.trust is None:
             raise RefusedError("door.unplaced", "placement, profile or trust list is missing")

@@ -21,8 +21,8 @@ READER_IDENT = "00000008" + _SUFFIX
 made the handover."""
 
 ANCHOR = "4d6f6f72-696e-672d-8a00-000000000010"
-"""Our own UUID. This UUID is that of a service that no phone looks for. The only characteristic of this service has the
-same UUID.
+"""Our own UUID. This is the UUID of a service. No phone looks for this service. The only characteristic of this service
+has the same UUID.
 """
 
 MDOC_STATE = "00000001" + _SUFFIX

@@ -34,8 +34,8 @@ def build_device_request(
 
     `items` is {document type: {namespace: [element]}}. `session_transcript` is encoded and untagged.
     `reader_auth_private` is the P-256 key of the first certificate of `reader_chain` (DER, root left out). For every
-    element, the holder is told whether the reader intends to keep it (`intent_to_retain`). A registration keeps the
-    elements that it asks for, so the honest default is True.
+    element, the holder is told whether the reader intends to keep it (`intent_to_retain`). The province keeps the
+    elements in the registration, so the honest default is True.
     """
     chain: Any = reader_chain[0] if len(reader_chain) == 1 else reader_chain
     requests = []

@@ -51,7 +51,8 @@ def session_data(data: "bytes | None", status: "int | None") -> bytes:
 
 
 def parse_session_data(raw: "bytes | memoryview") -> "tuple[bytes | memoryview | None, int | None]":
-    """SessionData as (data, status). At least one of the two is present. In a memoryview, long data is a view of it.
+    """SessionData as (data, status). At least one of the two is present. If the message is a memoryview, long data is a
+    view of the message.
 
     Unknown keys are ignored. Raises FormatError `cbor.*`, `session.form`.
     """

@@ -16,8 +16,8 @@ AIM = 140 * 1024
 """
 
 RATIO = 1.57
-"""How many bytes of the simulator's heap stand for one byte of the chip's heap. Measured on both heaps, with the same
-objects.
+"""How many bytes of the simulator's heap stand for one byte of the chip's heap. This ratio was measured on both heaps,
+with the same objects.
 """
 
 FROZEN_IMPORT = 75_456

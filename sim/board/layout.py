@@ -21,8 +21,9 @@ ERASED = 0xFF
 
 OPERATIONS_SUFFIX = ".ops"
 OPERATIONS_FORMAT = "<QQQQ"
-"""Format of the file with the counters since the last boot: number of programs, of erases and of programmed bytes, then
-1 if the power was cut. The file is beside the image. Its name is the image's name, followed by OPERATIONS_SUFFIX.
+"""Format of the file with the counters since the last boot. The file has four numbers: how many program operations
+there were, how many erase operations, how many bytes were programmed, and 1 if the power was cut. The file is beside
+the image. Its name is the image's name, followed by OPERATIONS_SUFFIX.
 """
 
 POWER_CUT_EXIT = 66

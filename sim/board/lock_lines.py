@@ -82,7 +82,7 @@ class Readable(Protocol):
     """A `LockSocket`, or a file in memory."""
 
     def readable(self) -> bool:
-        """Return whether reading returns at once."""
+        """Return whether a read would return at once."""
 
 
 class LockPoll:

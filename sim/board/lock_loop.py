@@ -13,7 +13,8 @@ ExceptionHandler = Callable[["LockLoop", dict[str, Any]], object]
 
 
 class LockLoop:
-    """A lock's part of the event loop `process`. `on_stop` is called once, when the loop has stopped.
+    """The event loop of one lock. Its work is done by the event loop `process`. `on_stop` is called once, when the loop
+    has stopped.
 
     This class has those methods of `asyncio.AbstractEventLoop` that asyncio calls for the tasks of a lock.
     """

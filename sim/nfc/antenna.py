@@ -63,7 +63,9 @@ class Antenna:
         self.cards: list[Card] = []
         self.counts = Counts()
         self.empty_looks = 0
-        """Number of looks in a row while no phone was in the field. Stickers and other tags do not count as phones."""
+        """How many times in a row the chip has looked for a card while no phone was in the field. Stickers and other
+        tags do not count as phones.
+        """
         self.announced: list[bytes] = []
         """The undamaged frames that were sent while no phone was in the field, without their CRC. A real phone may wait
         for such frames.

@@ -50,8 +50,8 @@ class Traits:
 class Card:
     """One card. Its application takes `commands` and fills `answers`.
 
-    The command None means that the reader has let go of the card. Before each answer, the card requests more time
-    `wtx_storm` times, even if the answer is ready.
+    The command None means that the reader has let go of the card. Before each answer, the card sends `wtx_storm`
+    requests for more time, even if the answer is ready.
     """
 
     def __init__(self, uid: bytes, traits: Traits | None = None, wtx_storm: int = 0) -> None:

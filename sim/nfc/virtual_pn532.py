@@ -31,8 +31,8 @@ class VirtualPn532:
     """The board.
 
     If `paced` is true, everything takes as long as on real air and on a real line. `traits` are the parameters of the
-    phones that are held to the board. `looks_between` is the number of looks that must find the field empty before the
-    next phone comes. People swap phones so slowly that a reader always notices the empty field. The value 0 is for
+    phones that are held to the board. The next phone comes only after the chip has found the field empty
+    `looks_between` times. People swap phones so slowly that a reader always notices the empty field. The value 0 is for
     phones that come at once. `lingers` is as in `Antenna`.
     """
 

@@ -18,7 +18,7 @@ _OTHER = "Give --font another file: an OpenType font with Latin and Chinese lett
 _KINDS = (b"OTTO", b"\0\1\0\0", b"true", b"ttcf")
 """First bytes of an OpenType font and of a collection (OpenType 1.9, "Organization of an OpenType font")."""
 _MOST_BYTES = 256 << 20
-"""Maximum size of a font. The largest collection of Noto CJK has half of this size."""
+"""Maximum size of a font. The largest collection of Noto CJK is half as large."""
 
 
 def installed() -> Path:
@@ -114,8 +114,8 @@ class Font:
 
 
 def _undamaged(font: TTFont) -> TTFont:
-    """Check every table of `font` with its checksum. Otherwise a damaged number might cost any time and memory before
-    anybody notices. Raises TTLibError.
+    """Compare every table of `font` with the checksum of the table. Otherwise a damaged number might cost any time and
+    memory before anybody notices. Raises TTLibError.
     """
     for tag in tuple(font.reader.tables):
         font.reader[tag]

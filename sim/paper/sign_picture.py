@@ -12,7 +12,7 @@ from sim.signs import UNITS, Sign, in_words
 
 WIDTH, HEIGHT = 132.0, 47.0
 LEFT, UNIT = 26.0, 2.8
-"""Where the time begins, and the width of a unit of time."""
+"""The place at which the time axis begins, and the width of one unit of time."""
 SHOWN = 36
 """Number of units of time that are shown."""
 LIGHT_TOP, LIGHT_HEIGHT = 5.0, 13.0
@@ -57,8 +57,8 @@ def drawn(sign: Sign) -> Sheet:
 
 
 def blocks(rhythm: str, goes_on: bool) -> list[tuple[int, int]]:
-    """Return begin and end, in units, of each time that the light or the tone is on, up to SHOWN. If `goes_on` is true,
-    the rhythm repeats.
+    """Return (begin, end) of each time in which the light or the tone is on. Both are in units of time. What comes
+    after SHOWN units is left out. If `goes_on` is true, the rhythm repeats.
     """
     if rhythm == "=":
         return [(0, SHOWN)]

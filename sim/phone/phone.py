@@ -115,7 +115,9 @@ class Transaction:
         self._outcome = TapOutcome("unfinished")
         self._events: list[Event] = []
         self.thinking = 0.0
-        """Seconds that the owner needs before the latest answer may be sent. The caller waits and sets this to 0."""
+        """How many seconds the owner needs before the latest answer may be sent. The caller waits this long, and then
+        sets the number to 0.
+        """
         self.owner_asked = False
         self._note("tap")
 
@@ -294,7 +296,7 @@ class Phone:
     on_event: Callable[[Event], None] = _unheard
 
     def alter(self, what: Tamper | None) -> None:
-        """Change every later answer in this way, or be honest again if `what` is None."""
+        """Change every later answer as `what` says. If `what` is None, be honest again."""
         self.tamper = what
 
     def behave(self, habits: Habits) -> None:

@@ -19,7 +19,7 @@ LINK = "HTTPS://CODE.MOORING.EXAMPLE/L/"
 
 
 class Placements:
-    """Works on the province's store and keys. `clock` gives epoch seconds."""
+    """Declares listings and places locks, with the province's store and keys. `clock` gives epoch seconds."""
 
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self._store = store
@@ -27,10 +27,10 @@ class Placements:
         self._clock = clock
 
     def declare(self, listing: Listing) -> list[tuple[bytes, bytes]]:
-        """Declare the number of doors of a listing and which guests it admits.
+        """Declare how many doors a listing has, and which guests the listing admits.
 
-        Returns (lock id, new placement) for each of its locks. Raises ConfigError `placement.doors` if the listing has
-        more locks than doors, and FormatError `placement.form` if a value does not fit into a placement.
+        Returns (lock id, new placement) for each lock of the listing. Raises ConfigError `placement.doors` if the
+        listing has more locks than doors, and FormatError `placement.form` if a value does not fit into a placement.
         """
         with self._store.transaction():
             locks = [lock for lock in self._store.locks() if lock.listing == listing.code]

@@ -148,7 +148,7 @@ class Province:
         return signed
 
     def declare_listing(self, code: str, *, doors: int = 1, admits: str = placement.NAMED) -> None:
-        """Declare the number of doors of a listing and which guests it admits, and tell its locks.
+        """Declare how many doors a listing has, and which guests the listing admits. Tell the listing's locks.
 
         Raises the same errors as `Registry.declare`.
         """

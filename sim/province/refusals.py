@@ -33,7 +33,7 @@ KEPT_OF_STRANGERS = 64
 
 
 class Refusals:
-    """Works on the province's store and keys. `clock` gives epoch seconds."""
+    """Makes refusals, with the province's store and keys. `clock` gives epoch seconds."""
 
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self._store = store

@@ -293,7 +293,9 @@ class Registry:
         return [self._receipt(lock_id, through) for through in sorted(wanted)]
 
     def _receipt(self, lock_id: bytes, through: int) -> bytes:
-        """Return the receipt that covers the counters up to `through`. It is signed at the first call and then kept."""
+        """Return the receipt that covers all counters up to the number `through`. The receipt is signed at the first
+        call and then kept.
+        """
         held = self.store.receipt(lock_id, through)
         if held is not None:
             return held[1]

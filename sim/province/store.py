@@ -253,7 +253,7 @@ class Store:
         return rows[0][0] if rows else None
 
     def put_record(self, item: record.Record, body: dict[Any, Any] | None, verdict: str, now: int) -> None:
-        """Commit a verified record. `body` is its opened body, or None if it cannot be opened.
+        """Commit a verified record. `body` is the opened body of the record, or None if the body cannot be opened.
 
         Raises sqlite3.IntegrityError if a record with the same key is committed already.
         """
@@ -392,8 +392,8 @@ class Store:
         self._write("INSERT INTO receipts VALUES (?,?,?,?,?)", lock_id, through, head, time, statement)
 
     def receipt(self, lock_id: bytes, through: int | None = None) -> tuple[int, bytes] | None:
-        """Return (through, statement) of the lock's receipt with this `through`, or of its latest receipt if `through`
-        is None. Returns None if there is no such receipt.
+        """Return (through, statement) of one receipt of the lock: the receipt with the given `through`, or the latest
+        receipt if `through` is None. Returns None if there is no such receipt.
         """
         rows = self._rows(
             "SELECT through, statement FROM receipts WHERE lock_id=? AND (? IS NULL OR through=?) "

@@ -153,7 +153,7 @@ class Air(LocalLink):
         self._adapters = itertools.count(1)
 
     def go_wrong(self, *faults: PartFault) -> None:
-        """Let these faults strike from now on, and no others."""
+        """Cause these faults from now on, and no others."""
         self.faults = list(faults)
 
     def controller(self, name: str, address: str) -> AirController:

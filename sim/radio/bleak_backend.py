@@ -93,7 +93,7 @@ class Adapter:
 
 
 class _Installed:
-    """Holds the argument of `install`. Once an adapter is attached, it holds this adapter instead."""
+    """Holds the argument of `install` first, and the attached adapter later."""
 
     def __init__(self, adapter: Adapter | str) -> None:
         self._given = adapter
@@ -121,7 +121,9 @@ async def _current() -> Adapter:
 
 @contextmanager
 def install(adapter: Adapter | str) -> Iterator[None]:
-    """Let bleak use `adapter` within the block: an Adapter, or the "host:port" at which an air serves HCI."""
+    """Let bleak use `adapter` until the block ends. `adapter` is an Adapter, or the "host:port" at which an air serves
+    HCI.
+    """
     global _installed
     before, _installed = _installed, _Installed(adapter)
     with (

@@ -46,7 +46,8 @@ class ClientRole:
             handle, value = notification.attribute_handle, bytes(notification.attribute_value)
             self._send(_NOTIFIED, connection.handle, handle, value)
 
-        # bumble passes on only notifications that its client has subscribed to. The chip's stack passes on all of them.
+        # bumble passes on a notification only if the client has subscribed to it. The chip's stack passes on every
+        # notification.
         connection.gatt_client.on_att_handle_value_notification = on_notification  # type: ignore[method-assign]
 
     async def handle(self, kind: int, a: int, b: int, payload: bytes) -> None:

@@ -46,7 +46,9 @@ class Script:
         return self.site.edges[0]
 
     def promise(self, claim: str | Phrase, held: bool, **fields: Any) -> None:
-        """Record a claim, and whether the claim holds now. `claim` is a phrase, or a phrase's text for `fields`."""
+        """Record a claim, and whether the claim holds now. `claim` is a phrase, or the text of a phrase. If it is a
+        text, `fields` are the fields of the phrase.
+        """
         said = claim if isinstance(claim, Phrase) else Phrase(claim, fields)
         self.promises.append(Promise(said, held))
         self.site.on_step(phrase("✓ {claim}" if held else "✗ {claim}", claim=said))

@@ -84,7 +84,9 @@ class Story:
         self.down.on_receipts(uplink.Receipts([signed]))
 
     def kept(self) -> dict[bytes, str]:
-        """Place of each record by its payload hash: "queue", or the code with which the record was set aside."""
+        """Return the place of each record, by the record's payload hash. The place is "queue", or the code with which
+        the record was set aside.
+        """
         queued = {record.parse(row.record).payload_hash: "queue" for row in self.outbox.batch(0, 10**9, 100)}
         rows = self.outbox._db.execute("SELECT payload_hash, code FROM quarantine").fetchall()
         assert not queued.keys() & {row[0] for row in rows}

@@ -149,8 +149,8 @@ def test_a_record_whose_signature_is_refused_and_was_damaged_here_is_set_aside_a
 def test_a_refused_record_is_judged_by_its_copy_on_the_disk_and_not_by_what_arrived(
     edge: Edge, lock: SigningLock
 ) -> None:
-    """The copy must be parsed again. By the data from its arrival, the record would be good, and the refusal would be
-    about another record.
+    """The copy must be parsed again. If the edge used the data that arrived, the record would seem good, and the
+    refusal would seem to be about another record.
     """
     copy = edge.damage(2, -80)
     assert edge.outbox.queued((lock.lock_id, 2)) == (copy.raw, lock.records[1].payload_hash)

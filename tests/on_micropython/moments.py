@@ -36,7 +36,7 @@ class Moments:
             self.within = False
 
     def around(self, call: "Any") -> "Any":
-        """Return a function that does `call`, with one moment before the call and one after it."""
+        """Return a function that calls `call`, with one moment before this call and one moment after it."""
 
         def called(*arguments: "Any", **named: "Any") -> "Any":
             self.pass_one()

@@ -2,8 +2,8 @@
 
 After each end, the tap must have ended with the right answer or as a lost connection, the link's service must still be
 registered, and the next phone must be served. The argument is "server", "client" or "memory". With "memory" the
-connection does not end. Instead, the lock has no memory when the phone has written something and the lock reads it.
-This is tried for each such write. Prints the number of moments or writes, and the errors.
+connection does not end. Instead, the lock runs out of memory when it reads what the phone has written. This is tried
+for each write of the phone. Prints the number of moments or writes, and the errors.
 """
 
 import asyncio
@@ -220,7 +220,7 @@ async def tap(radio: Radio, mode: str) -> "str | None":
         try:
             await own.farewell(GOODBYE)
         except (TransportError, OSError) as error:
-            assert answer == RESPONSE, error  # after its answer the phone may be gone
+            assert answer == RESPONSE, error  # after its answer, the phone may be gone
     except TransportError as error:
         return error.code
     finally:

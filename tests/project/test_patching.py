@@ -74,8 +74,9 @@ def imported(tree: ast.AST) -> dict[str, str]:
 
 
 def replaced(source: str) -> Iterator[str]:
-    """Yield the full name of everything of ours that `source` replaces, or that a program in one of its strings
-    replaces. A name that is computed is yielded as an expression."""
+    """Yield the full names of our own objects that `source` replaces. If a string in `source` is a program, yield what
+    this program replaces too. A name that is computed is yielded as an expression.
+    """
     tree = ast.parse(source)
     names = imported(tree)
 

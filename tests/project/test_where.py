@@ -26,7 +26,7 @@ CHANGES = (
 
 
 def rows(text: str) -> list[list[str]]:
-    """Return the cells of all table rows in `text`, without the heads."""
+    """Return the cells of all table rows in `text`, except the rows of headings."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     rules = {at for at, line in enumerate(lines) if set(line) <= set("|- ")}
     return [

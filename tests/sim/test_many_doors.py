@@ -32,7 +32,7 @@ def plan() -> Plan:
 
 
 def spent() -> str:
-    """Return what this process has taken so far."""
+    """Return how much processor time and memory this process has used so far, and how many threads it has."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     largest = used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     threads = threading.active_count()

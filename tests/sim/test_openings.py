@@ -92,13 +92,17 @@ class Board:
         self.note(pin=pins.STRIKE, value=0)
 
     def judged(self) -> list[int | str | None]:
-        """Return an item for each opening: the counter of its record, "counted", or None for an unrecorded opening."""
+        """Return one item for each opening: the counter of the opening's record, "counted" if the opening was only
+        counted, or None if the opening was not recorded.
+        """
         found = [one.durable for one in openings(self.history)]
         return [None if one is None else one.counter or "counted" for one in found]
 
 
 def test_reports_that_overtake_each_other_change_no_opening() -> None:
-    """A timer's callback reports between two lines of the firmware. So a report may come before a lower number."""
+    """A timer's callback can run, and send its report, between two lines of the firmware. So a report may come before a
+    report with a lower number.
+    """
     lock, chance = Board(), random.Random(5)
     for _ in range(5):
         lock.opening()

@@ -15,7 +15,9 @@ from sim.board.interpreter import ROOT
 
 OURS = (str(ROOT / "firmware"), str(ROOT / "protocol"))
 UNEVEN = (str(ROOT / "firmware" / "hardware" / "console.py"), str(ROOT / "protocol" / "cbor.py"))
-"""Files whose steps are not counted. Console lines and some CBOR are longer or shorter, depending on their numbers."""
+"""Files whose steps are not counted. Console lines and some CBOR are longer or shorter, depending on the numbers in
+them.
+"""
 
 
 class CountingCrypto:
@@ -61,8 +63,8 @@ class Steps:
         self.taken += _counts(code)
 
     # A trace function may see no opcodes of a function's first run: CPython 3.12 and 3.13 prepare the function for such
-    # reports only when it is entered again. Then a count depends on what ran earlier. `sys.monitoring` (PEP 669), which
-    # 3.11 lacks, reports from the first step on.
+    # reports only when it is entered again. Then a count depends on what ran earlier. `sys.monitoring` (PEP 669)
+    # reports from the first step on, but Python 3.11 does not have it.
     if sys.version_info >= (3, 12):
 
         def of(self, act: Callable[[], object]) -> None:

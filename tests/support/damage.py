@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 
 def edits(values: st.SearchStrategy[int], most: int) -> st.SearchStrategy[list[tuple[float, int, int]]]:
-    """Return a strategy for one to `most` edits: where (0 to 1), how, and a value."""
+    """Return a strategy for lists of one to `most` edits. An edit has a place (from 0 to 1), a kind and a value."""
     return st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), values), min_size=1, max_size=most)
 
 

@@ -132,8 +132,8 @@ class Bench(PlacedLock):
     def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
         """Let the door serve somebody who makes `claims`. If `claims` is an error, reading fails with this error.
 
-        Return the code of the refusal, or the body of the record. If the entry was only counted, return its line in
-        the tally in the form of a record's body.
+        Return the code of the refusal, or the body of the record. If the entry was only counted in the tally, return
+        the tally's line in the form of a record's body.
         """
 
         async def arrival() -> Decision:

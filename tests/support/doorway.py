@@ -34,7 +34,9 @@ DAY = 86400
 
 
 class Outputs:
-    """Replaces the strike and the signals. `done` lists the commands to them, in order."""
+    """Replaces the strike and the signals. `done` lists, in order, the commands that the strike and the signals have
+    received.
+    """
 
     def __init__(self) -> None:
         self.done: list[str] = []

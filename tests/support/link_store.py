@@ -56,14 +56,14 @@ class LinkStore:
 
 
 def without_pass() -> Credentials:
-    """Return credentials with the edge's key of the link tests, but without a pass."""
+    """Return credentials that have the edge's key of the link tests, but no pass."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, KEY_FILE).write_bytes(EDGE_PRIVATE)
         return Credentials(Path(folder), KEYS.province[1])
 
 
 def credentials(edge_pass: bytes | None = None) -> Credentials:
-    """Return credentials with the edge's key of the link tests and a pass."""
+    """Return credentials that have the edge's key of the link tests, and a pass."""
     known = without_pass()
     known.take(edge_pass or KEYS.passes())
     return known

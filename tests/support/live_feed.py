@@ -31,8 +31,8 @@ class Feed:
 
     Each browser that connects gets all messages so far, and then those that `send` adds. `acts` has the bodies of all
     acts that were posted. `refusal` is the answer to further acts: status, code and message. If it is None, these acts
-    are accepted. `records` has the answers for `/record/DOOR/COUNTER`, by that path. `token` is the token that the
-    server accepts.
+    are accepted. `records` maps each path `/record/DOOR/COUNTER` to the answer for this path. `token` is the token that
+    the server accepts.
     """
 
     def __init__(self) -> None:

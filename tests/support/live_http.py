@@ -95,7 +95,9 @@ class LivePage:
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
 
     def post(self, content: Any, **headers: str) -> tuple[int, dict[str, Any]]:
-        """Begin an act as the page does. `headers` replace those of the page; an empty one is left out."""
+        """Begin an act as the page does. Each header in `headers` replaces the header that the page would send. An
+        empty header is not sent.
+        """
         sent = {"Origin": self.origin, "Content_Type": "application/json", "Mooring_Token": self.token, **headers}
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         status, _, answer = self.ask("POST", "/act", body, **{name: value for name, value in sent.items() if value})

@@ -224,7 +224,7 @@ def record() -> dict[str, Any]:
 
 
 def lights(moments: int) -> Iterator[Message]:
-    """Yield what the board shows after that many moments of the check-in."""
+    """Yield what the board shows after the first `moments` moments of the check-in."""
     if moments >= 11:
         yield board(lamp=[0, 1, 0], pattern="allowed", strike=True, tone=1760)
         yield board(lamp=[0, 1, 0], pattern="allowed", strike=True)

@@ -21,7 +21,9 @@ _CODE, _BLOCK, _PROGRAM, _SCRIPT, _STACK, _END = 0x10000, 0x100000, 0x200000, 0x
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """Return a number of an .mpy file, of seven bits a byte, and the place after it."""
+    """Return the number at `place` in an .mpy file, and the place after the number. Each byte holds seven bits of the
+    number.
+    """
     value = 0
     while True:
         value = value << 7 | data[place] & 127
@@ -63,11 +65,15 @@ class Machine:
             self._processor.mem_map(place, 0x10000)
         self._processor.mem_write(_CODE, kernel())
         self.count: int | None = None
-        """Number of instructions since it was set to 0. None: nobody counts, which is much faster."""
+        """Number of instructions since it was set to 0. If the number is None, nothing is counted, and the emulator is
+        much faster.
+        """
         self.runs = 0
         """Number of calls since it was set to 0."""
         self.trace: list[int] | None = None
-        """The address of each sequence without branches that was run, if somebody set a list."""
+        """None, or a list that collects addresses: one for each sequence of instructions without branches that was
+        executed.
+        """
 
     def run(self, block: bytearray, program: bytes, script: bytes, length: int) -> None:
         self.runs += 1
@@ -113,8 +119,9 @@ MACHINE = Machine()
 
 @cache
 def of_image() -> Any:
-    """Return the modules of `firmware.crypto` as our own image loads them: the build has its name, and the assembler
-    runs in the emulator. The modules for everyone else stay as they are."""
+    """Return the modules of `firmware.crypto` as our own image loads them. For this, the interpreter's build gets the
+    image's name, and the assembler runs in the emulator. All other code keeps its own modules.
+    """
     mine = [name for name in sys.modules if name.startswith("firmware.crypto")]
     saved = {name: sys.modules.pop(name) for name in mine}
     stand_in = types.ModuleType("firmware.crypto.field_rv32")

@@ -67,8 +67,8 @@ def machine() -> ModuleType:
 
 
 class Panel:
-    """The light and the tones of the door. `signals` is the firmware's signals, made just before with the module that
-    `machine` returned.
+    """The light and the tones of the door. `signals` is the firmware's signals. They must have been made just before,
+    with the module that `machine` returned.
     """
 
     def __init__(self, signals: Any) -> None:
@@ -123,8 +123,8 @@ def _milliseconds() -> int:
 
 
 def rhythm(changes: list[Change]) -> tuple[int, ...]:
-    """Return the lengths, in milliseconds, of the beats until nothing changes for PAUSE_MS. The kind of light or tone
-    does not count.
+    """Return the lengths, in milliseconds, of the beats until nothing changes for PAUSE_MS. It does not matter which
+    light or which tone is on.
 
     A light that stays on is one endless beat. The last change is the end of the time in which somebody watched.
     """

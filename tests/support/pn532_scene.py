@@ -57,7 +57,7 @@ def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
     with (
         pytest.MonkeyPatch.context() as patch,
         cpython_runtime.installed(),
-        asyncio.Runner(loop_factory=lambda: loop) as runner,  # inside the patch, because cancelled tasks wait too
+        asyncio.Runner(loop_factory=lambda: loop) as runner,  # ends before the patch, because cancelled tasks wait too
     ):
         chip_ticks.stand_in(patch, lambda: round(loop.time() * 1000))
         return runner.run(asyncio.wait_for(story, seconds))

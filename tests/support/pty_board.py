@@ -120,12 +120,12 @@ async def _radio(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 class PtyBoard:
-    """A board that runs while in a `with` block. `port` takes the place of a serial port's device name.
+    """A board that runs inside a `with` block. `port` takes the place of a serial port's device name.
 
-    `extra` is run before boot.py. `before` is run even earlier, while the files of the host are still visible. Without
-    `hardware` there are no ESP32 modules. The board loses the first `deaf` bytes of its input, and is unplugged when it
-    has received more than `cut_after` bytes. After Ctrl-C, a program has `patience` seconds to end by itself. `starts`
-    counts all starts of the board.
+    The code `extra` is run before boot.py. The code `before` is run before `extra`, while the files of the host are
+    still visible. Without `hardware` there are no ESP32 modules. The board loses the first `deaf` bytes of its input,
+    and is unplugged when it has received more than `cut_after` bytes. After Ctrl-C, a program has `patience` seconds to
+    end by itself. `starts` counts all starts of the board.
     """
 
     def __init__(

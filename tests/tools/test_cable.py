@@ -52,7 +52,7 @@ class Flood:
         os.close(self._line)
 
     def go_on(self, times: int) -> None:
-        """Wait until `data` has been typed `times` more times."""
+        """Wait until `data` has been typed again, at least `times` times."""
         with self._turn:
             end = self._times + times
             assert self._turn.wait_for(lambda: self._times >= end, 15)
@@ -171,7 +171,8 @@ def test_an_exception_anywhere_makes_the_outputs_inert_and_starts_the_lock_again
         paths.append(f"/{path}.py")
         (copy / f"planted-{number}").write_text(source.replace(old, new.format(raised)))
     (copy / "number").write_text("0")
-    # MicroPython prefers a .py file to the .mpy file of the same name. Each start except the last has one faulty .py.
+    # MicroPython prefers a .py file to the .mpy file of the same name. Each start except the last has one faulty .py
+    # file.
     before = f"""
 with open({str(copy / "number")!r}) as file:
     number = int(file.read())

@@ -36,7 +36,7 @@ print("\\x02" + json.dumps([name for name in sys.modules if name.split(".")[0] i
 
 
 def paths(added: bytes, image: str = "") -> set[str]:
-    """Return what is needed beside the modules that PROGRAM needs, if `main.py` has the lines `added`."""
+    """Add the lines `added` to `main.py`. Return the files that are then needed beside the files that PROGRAM needs."""
     whole = {**PROGRAM, "firmware/main.py": PROGRAM["firmware/main.py"] + added}
     base = {"firmware/__init__.py", "firmware/main.py", "firmware/door/__init__.py"}
     needed = set(closure(whole, ["firmware.main"], image))

@@ -60,7 +60,7 @@ def environment(folder: Path, wheel_file: Path) -> Path:
 
 
 def show(environment: Path, *beside: Path) -> None:
-    """Let `environment` also import from the folders `beside`."""
+    """Let `environment` also import modules from the folders in `beside`."""
     site = environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     (site / "beside.pth").write_text("".join(f"{place}\n" for place in beside), encoding="utf-8")
 

@@ -129,7 +129,7 @@ class BLE:
         self._sizes = {}
         self._append = set()
         self._connections = {}
-        self._handles = {}  # by the host's handle: the lock's handle, as far as events have been handled
+        self._handles = {}  # from the host's handle to the lock's handle, for each connection whose event was handled
         self._server_roles = set()
         self._advertising = self._scanning = self._connecting = False
         self._mtu = 256

@@ -1,8 +1,8 @@
 """Stand-in for MicroPython's `esp32`: `Partition` over a NOR flash image in a host file (MOORING_FLASH).
 
 Programming clears bits and never sets them. Only erasing a 4096-byte sector sets bits. MOORING_POWER_CUT=n cuts the
-power instead of the n-th program or erase operation since boot, counted from 1. MOORING_POWER_CUT=n:torn cuts it when
-this operation is half done. After a cut, nothing else of this process runs. MOORING_JOURNAL_SECTORS=n makes the
+power instead of the n-th program or erase operation since boot, counted from 1. MOORING_POWER_CUT=n:torn cuts the power
+when this operation is half done. After a cut, nothing else of this process runs. MOORING_JOURNAL_SECTORS=n makes the
 journal's partition smaller.
 
 Each finished operation on the journal's partition is reported to the board bus. These reports and those of the pins are

@@ -1,4 +1,5 @@
-"""Stand-in for MicroPython's `machine`: Pin, PWM, Timer, UART, WDT, reset. Extends a built-in `machine` if present.
+"""Stand-in for MicroPython's `machine`: Pin, PWM, Timer, UART, WDT, reset. If the interpreter has a `machine` of its
+own, this module extends it.
 
 Outputs are reported to the board bus (MOORING_BOARD=host:port, see `sim.board.bus`) as JSON lines, and inputs come from
 the bus. Without a bus, outputs still work but are not reported. UART n is a byte stream to MOORING_UARTn=host:port.
@@ -107,7 +108,9 @@ _watching = None
 
 
 def _start_watching():
-    """For pins with an irq, apply inputs as soon as they arrive. Other pins apply their inputs when they are read."""
+    """For pins with an irq, apply inputs as soon as they arrive. For all other pins, inputs are applied when the pin is
+    read.
+    """
     global _watching
     if _watching is not None or _bus.socket is None:
         return
@@ -212,7 +215,7 @@ def _later(timer, turn, again, period, callback):
             time.sleep(period / 1000)  # this thread only waits
         if timer._turn == turn:
             try:
-                _schedule(callback, timer)  # in the main thread, as after an interrupt
+                _schedule(callback, timer)  # the callback runs in the main thread, as after an interrupt
             except RuntimeError:
                 pass  # the queue is full
             if again:

@@ -30,7 +30,7 @@ S = unhex("B1B6AA29DF212FD8763182BC0D421CA1BB9038FD1F7F42D4840B69C485BBC1AA")
 
 
 def some(cases: list[Any], step: int) -> list[Any]:
-    """Return every case, or only one case in `step`."""
+    """Return all cases if COMPLETE is true, otherwise one case in every `step` cases."""
     return cases if COMPLETE else cases[::step]
 
 

@@ -114,8 +114,8 @@ def foreign_keys() -> StayKeys:
 
 
 def counts(build: Build, does: Callable[[House], dict[str, int]], *names: str) -> dict[str, dict[str, int]]:
-    """Call `does` for the empty house and for the houses in `names`, and return the counts. Without names, use all
-    houses.
+    """Call the function `does` with the empty house and with each house in `names`. Return the counts. If there are no
+    `names`, use all houses.
     """
     return {name: does(build(name)) for name in HOUSES if name in ("nobody has booked", *(names or HOUSES))}
 

@@ -330,7 +330,9 @@ REFUSED: dict[str, Callable[[Doorway, Visitor], None]] = {
 
 
 def certificate(root: pki.Identity, public: bytes) -> bytes:
-    """Return a reader certificate of a fixed length. Usually signature and serial number change the length."""
+    """Return a reader certificate of a fixed length. Usually, the length depends on the signature and the serial
+    number.
+    """
     size = len(tap.reader_chain()[0])
     return next(der for _ in range(999) if len(der := pki.reader_certificate(root, public)) == size)
 

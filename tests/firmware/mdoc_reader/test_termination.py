@@ -136,7 +136,7 @@ def test_the_holder_hears_that_it_is_over_before_verification_only_if_nothing_mo
     told: list[int | None] = []
 
     class Light(Outputs):
-        """Each time the light says that a response is being verified, this keeps the last status that the phone has
+        """Each time the light says that a response is being verified, `told` gets the last status that the phone has
         received.
         """
 

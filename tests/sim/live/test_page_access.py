@@ -22,7 +22,7 @@ STORY = {
 
 
 def full(feed: Feed) -> None:
-    """Play a site that shows as much as possible at once."""
+    """Let the page show as much of a site as possible at once."""
     feed.records["door-1/1"] = scene.record()
     for kind, data in [*scene.check_in(), scene.refused(), ("story", STORY)]:
         feed.send(kind, data)

@@ -77,7 +77,7 @@ def test_the_timeline_has_the_numbers_of_the_console(feed: Feed, open_window: Op
     played(feed, scene.site(), scene.board(), (kind, {**data, "moments": halves}))
     page = open_window(feed.address).page
     page.wait_for_selector("#moments tbody tr")
-    # The console prints with Python's rounding, which takes a half to the even neighbour.
+    # The console rounds numbers as Python does: a half is rounded to the even neighbour.
     assert column(page, 1) == [f"{one['at'] - 5000:.0f}" for one in halves]
     assert column(page, 5) == [f"{one['took']:.0f} ms" for one in halves]
 

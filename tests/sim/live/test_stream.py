@@ -7,7 +7,7 @@ from sim.live.stream import CLIENTS, KEPT, QUEUE, Client, Stream, Told
 
 
 class Site:
-    """A state of one number, and whether anybody watches it."""
+    """A site whose state is one number. `attended` lists what the stream has said: whether anybody watches."""
 
     def __init__(self) -> None:
         self.number = 0
