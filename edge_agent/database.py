@@ -129,7 +129,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def no_access(place: Path, error: OSError) -> StorageError:
-    """Return the error `outbox.access` for a command that may not look at `place`."""
+    """Return the error `outbox.access`, which says that this command may not read the path `place`."""
     advice = f"cannot look into {place}: {error.strerror}. Run this as the user of the agent, with: sudo -u USER."
     return StorageError("outbox.access", advice)
 

@@ -103,8 +103,8 @@ class Downlink:
         return signed.read(kind)
 
     def _collect(self, gone: list[Key], take: Callable[[Statement], Iterable[Key]], signed: Statement) -> None:
-        """Add to `gone` the keys that `take` gives for the statement. Each key is added as soon as its record has left
-        the queue."""
+        """Pass the statement to `take`, and add the keys that `take` yields to `gone`. Each key is added as soon as its
+        record has left the queue."""
         try:
             for key in take(signed):
                 gone.append(key)

@@ -72,7 +72,7 @@ class LockConnection:
         self._session: Session | None = None
         self._identity = b""
         self.lock_id = b""
-        """Id of the lock once it has proven itself; empty until then."""
+        """Id of the lock. Empty until the lock has proven its identity."""
         with _calling("lock.unreachable"):
             # Look up only our service, because a stranger may offer thousands of services.
             self._client = BleakClient(

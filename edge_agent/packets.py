@@ -126,7 +126,7 @@ class PacketSocket:
         return True
 
     def _measure(self) -> None:
-        """Check the head once it is complete. The length in the head is an integer of 1 to 4 bytes (section 1.5.5)."""
+        """Check the head, if it is complete. The length in the head is an integer of 1 to 4 bytes (section 1.5.5)."""
         if len(self._head) < 2:
             return
         if self._head[-1] < 128:

@@ -92,8 +92,8 @@ class Sightings:
     def next(self, wanted: Callable[[bytes], bool], newcomers: bool = False) -> str | None:
         """Return the next address to try, or None if no address may be tried now.
 
-        The address was heard in the last scan, and it claims to be a lock that is `wanted`. If `newcomers` is true,
-        addresses that were never tried come first. The turn lasts until `failed` or `forget`.
+        The address was heard in the last scan. It claims to be a lock for which `wanted` returns True. If `newcomers`
+        is true, addresses that were never tried come first. The turn lasts until `failed` or `forget`.
         """
         now = self._clock()
         self._expire()

@@ -294,7 +294,7 @@ class Uplink:
             self._repeat_at = now + self._patience
 
     def _province_speaks(self, of: set[bytes]) -> None:
-        """Note that the province has settled some records of each lock in the set `of`."""
+        """Note that the province has settled some records of certain locks. `of` has the ids of these locks."""
         now = _now()
         if self._silent & of:
             self._silent -= of

@@ -126,7 +126,7 @@ class Maintenance:
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
         self._assembler = Assembler(DOWN_LIMIT)
-        self._ended = False  # True once the line has ended; a serial line never ends
+        self._ended = False  # True after the line has ended; a serial line never ends
         self._over = False
 
     async def run(self, watchdog: "WDT | None" = None) -> None:

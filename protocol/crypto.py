@@ -37,7 +37,7 @@ if TYPE_CHECKING:
             """Is `signature` good for `message`? Verify an SM2 signature if `curve` is "SM2", else an ECDSA signature.
 
             `message` may be given in pieces, so that a long message need not be copied. The result is also False if the
-            key is not a point on the curve, and if only one of "SM2" and "SM3" is given."""
+            key is not a point on the curve. It is also False if only one of "SM2" and "SM3" is given."""
 
         def prepare(self, curve: str) -> None:
             """Prepare for verifications on `curve`. A lock calls this while no guest is waiting."""

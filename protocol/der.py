@@ -104,8 +104,8 @@ class Reader:
         bytes.
 
         Some issuers write more leading bytes than DER allows, or leave out the zero byte that keeps a number positive.
-        RFC 5280 section 4.1.2.2 asks readers to accept this. A negative number counts as the positive number with the
-        same bytes, because no issuer uses both numbers. Raises FormatError.
+        RFC 5280 section 4.1.2.2 asks readers to accept this. The result for a negative number is the same as for the
+        positive number with the same bytes. No issuer uses both numbers. Raises FormatError.
         """
         content = self.content(INTEGER)
         if not content:

@@ -28,7 +28,7 @@ NO_TIE = (0, UNSTATED)
 
 
 class Grant(statement.Form):
-    """One stay, from `valid_from` to `until` in epoch seconds. At most `guests` people may stay at once.
+    """One stay, from `valid_from` to `until` in epoch seconds. At most `guests` people may stay at the same time.
 
     `commitments` name all, some or none of the guests. `ties` holds two masked bytes for each commitment (`mask_ties`).
     A grant takes the place of every grant that has the same `grant_id` and a lower `serial`. In this way, a stay can be

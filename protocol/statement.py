@@ -193,8 +193,8 @@ def is_optional(value: "Any", rule: "Callable[..., bool]", *bounds: "Any") -> bo
 
 
 def is_list(value: "Any", least: int, most: int, rule: "Callable[..., bool] | type[Form]", *bounds: "Any") -> bool:
-    """Accept a list of `least` to `most` items that `rule` accepts within `bounds`. If `rule` is a Form, its `parse`
-    checks the items later.
+    """Accept a list that has `least` to `most` items. `rule` must accept each item within `bounds`. If `rule` is a
+    Form, its `parse` checks the items later.
     """
     if not isinstance(value, list) or not least <= len(value) <= most:
         return False
@@ -207,8 +207,8 @@ def is_form(value: "Any", _form: "type[Form]") -> bool:
 
 
 def is_map(value: "Any", least: int, most: int, rule: "Callable[..., bool]", _form: "type[Form]") -> bool:
-    """Accept a map of `least` to `most` maps under keys that `rule` accepts. The form's `parse` checks the inner maps
-    later.
+    """Accept a map that has `least` to `most` members. `rule` must accept each key, and each value must be a map. The
+    form's `parse` checks the inner maps later.
     """
     if not isinstance(value, dict) or not least <= len(value) <= most:
         return False

@@ -22,8 +22,8 @@ GLANCE_SECONDS = 3.0
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 _PIECE, _PAUSE_SECONDS = 48, 0.06
-"""Number of bytes sent at once, and the pause after them in seconds. A lock reads at most 64 bytes, 20 times a second.
-Between two reads, the lock's port can store 260 bytes."""
+"""Number of bytes that are sent without a pause, and the length of the pause after them, in seconds. A lock reads at
+most 64 bytes, 20 times a second. Between two reads, the lock's port can store 260 bytes."""
 
 _REMEDIES = {
     "console.button": "the button inside is not held. Hold it before you start the command, and until the command is "

@@ -15,7 +15,7 @@ _IDENTITY = re.compile(r"getattr\(sys\.implementation, '_build', ''\) (==|!=) '(
 
 
 def closure(source: Mapping[str, bytes], first: Iterable[str], image: str = "") -> dict[str, bytes]:
-    """Return those modules of `source` that the modules `first` need, by path, sorted. `first` is included.
+    """Return the modules in `first` and all modules that they need, by path, sorted.
 
     `source` has the modules of all rooms by path, and `first` has names with dots. `image` is the identity of the image
     that runs the modules (`sys.implementation._build`), or empty for a stock image. Raises StorageError `stage.source`

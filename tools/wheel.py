@@ -76,7 +76,7 @@ def moved(content: bytes, path: str) -> bytes:
 
 
 def _named(content: bytes) -> bytes:
-    """Return `content` with the names that commands and modules have once they are installed."""
+    """Return `content` with the names that commands and modules have after the installation."""
     text = content.decode()
     text = _RUN.sub(lambda found: COMMANDS.get(found[1], f"python -m {PACKAGE}.{found[1]}"), text)
     for place in (_MODULE, _QUOTED):

@@ -132,7 +132,8 @@ def _items(profile: "Profile", roots: "list[TrustRoot]") -> "list[list[str]]":
 
 
 def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "list[Claim]":
-    """Return a claim for each presented document. Every document is verified and has a type that was `asked` for.
+    """Return a claim for each presented document. `asked` are the document types that the phone was asked for. Every
+    document is verified, and its type is one of these.
 
     The profile is looked up again, because a courier may have brought a new profile while the phone was read. There is
     no wait between this point and the decision, so the decision uses the same profile.

@@ -136,7 +136,8 @@ class Door:
             self._lock.visits.end()
 
     async def _admit(self, arrival: "Awaitable[Decision]") -> "Decision":
-        """Return the opening once the rules allow it and its record is durable. Raises any MooringError."""
+        """Wait until the rules allow an opening and the opening's record is durable. Then return the opening. Raises
+        any MooringError."""
         decision = await arrival
         self._lock.recorder.opening(decision)
         return decision

@@ -202,7 +202,7 @@ class Reentry:
     # --- by PIN ------------------------------------------------------------------------------------------------------
 
     async def by_pin(self, typed: str) -> "list[ReturningGuest]":
-        """Find the guest whose PIN was `typed`. Returns a list with one claim.
+        """Find the guest whose PIN is equal to `typed`. Returns a list with one claim.
 
         Raises RefusedError: `door.unplaced` if the placement, the profile or the trust list is missing; `pin.form` if
         `typed` cannot be a PIN, which does not count as a try; `pin.wait` after too many tries, and then nothing is

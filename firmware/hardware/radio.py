@@ -51,8 +51,9 @@ It never interrupts a handler. So these rules hold here, in the link and in the 
 - If a handler may change a value, a task reads the value once and works with its copy. A connection may be closed
   between the reading and the use of its handle; the stack then raises an OSError. A handle that is None is never passed
   to the stack.
-- Each value has only one writer: either the handler or the task. If both must write a value, each write is one step
-  (`pop`, `popitem`), or the value is a flag. A task sets the flag before it acts, and clears it if the action fails.
+- Each value has only one writer: either the handler or the task. If the handler and the task must both write a value,
+  each write is one step (`pop`, `popitem`), or the value is a flag. A task sets the flag before it acts, and clears it
+  if the action fails.
 - Values that belong together are one object. The handler creates a new object, so a task never mixes old and new.
 - Handlers store what happened, within limits that no peer can raise, and never log. If an exception left the handler,
   the stack would never call the handler again (`invoke_irq_handler_run_protected`). So `Radio._irq` catches all
@@ -122,7 +123,7 @@ class Radio:
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
         self._connections: dict[int, int] = {}  # Maps a handle to the state in the table above.
-        self._mtus: dict[int, int] = {}  # Maps a handle to the MTU, once the MTU was exchanged.
+        self._mtus: dict[int, int] = {}  # Maps the handle of a connection to its MTU, if it was exchanged.
         self._borrower: Handler | None = None
         self._phones = phones
         self._values: tuple[int, ...] = ()

@@ -66,8 +66,8 @@ class Signals:
         self.answering = False
 
     def show(self, name: str, after_ms: int = 0, sound: bool = True) -> None:
-        """Show the state `name` until the next state is shown, and sound its tone once unless `sound` is false. If
-        `after_ms` is given, begin after that time, unless another state is shown before.
+        """Show the state `name` until the next state is shown. If `sound` is true, also sound the tone of this state
+        once. If `after_ms` is given, begin after that time, unless another state is shown before.
 
         "idle" and "obstructed" are the states of a door at rest. After the answer to a tap, the door returns to its
         most recent state at rest. A state at rest does not cut an answer short.

@@ -52,8 +52,9 @@ CONNECTIONS = 3
 for a phone.
 """
 SILENT_MS = 10000
-"""A peer is disconnected if it has not written to DOWN within this time after connecting, or has not completed the
-handshake within this time after its first write. The lock's part of a handshake takes about two seconds on the chip."""
+"""After connecting, a peer must write to DOWN within this time. After its first write, the peer must complete the
+handshake within this time. Otherwise the link disconnects the peer. The lock's part of a handshake takes about two
+seconds on the chip."""
 
 
 class Link:
@@ -66,7 +67,7 @@ class Link:
         self._lock = lock
         self._flag = news
         self._connections: dict[int, int] = {}  # Maps the handle of a connection to the tick at which it began.
-        self._unwelcome: dict[int, str] = {}  # Maps a handle to the reason why it must be disconnected.
+        self._unwelcome: dict[int, str] = {}  # Maps a handle to the reason why its connection must end.
         self._current: Conversation | None = None  # Only the handler changes this.
         self._partial: list[Any] = []  # See `Conversation`.
         self._advertise_due = True

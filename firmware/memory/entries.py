@@ -28,7 +28,7 @@ entry for this long is called quiet."""
 _LONGEST_MS = const(3600000)
 """Age at which a count becomes a record even if its guest is not quiet."""
 _AT_ONCE = const(96)
-"""Number of records of entries that all guests together may cause at once."""
+"""Number of records of entries that all guests together may cause in a burst."""
 _EACH_MS = const(300000)
 """Time after which all guests together may cause one more record."""
 _GUESTS = const(64)

@@ -197,7 +197,7 @@ class Journal:
         frame += b"\xff" * (_padded(len(frame)) - len(frame))
         if len(frame) > SECTOR - _HEADER_BYTES:
             raise StorageError("journal.size", "the record is larger than a sector")
-        for _ in range(2):  # a frame that cannot be read back as it was written is tried once more, in another sector
+        for _ in range(2):  # if the frame cannot be read back as it was written, try another sector
             current = self._sectors[self._current] if self._current >= 0 else None
             if current is None or current[2] + len(frame) > SECTOR:
                 current = self._open_sector()

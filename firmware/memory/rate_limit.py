@@ -4,7 +4,7 @@ from firmware.hardware import ticks
 
 
 class RateLimit:
-    """Allows `most` uses at once, and one more use after each `every_ms` milliseconds."""
+    """Allows a burst of `most` uses, and one more use after each `every_ms` milliseconds."""
 
     def __init__(self, most: int, every_ms: int) -> None:
         self._most = most

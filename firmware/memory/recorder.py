@@ -86,12 +86,12 @@ RESERVED_SECTORS = 4
 one."""
 
 SLOTS, SLOT_MS = 16, 30000
-"""Limit on writes of events to the tally. SLOTS writes are allowed at once, and one more after each SLOT_MS. Events
-that must not be written yet add up in RAM."""
+"""Limit on writes of events to the tally. A burst of SLOTS writes is allowed, and one more write after each SLOT_MS.
+Events that must not be written yet add up in RAM."""
 
 RECORDS, RECORD_MS = 20, 180000
-"""Limit on records of events. RECORDS records are allowed at once, and one more after each RECORD_MS. All RECORDS are
-allowed again after a boot, or after an hour without such records."""
+"""Limit on records of events. A burst of RECORDS records is allowed, and one more record after each RECORD_MS. A whole
+burst is allowed again after a boot, or after an hour without such records."""
 
 QUIET_MS = 30000
 """A boot, a change of the clock or a refusal waits for this long for further events of the same kind. Alarms do not

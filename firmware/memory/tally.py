@@ -211,7 +211,7 @@ class Tally:
             self._move()
 
     def _write(self, line: Line, closes: bool) -> None:
-        for _ in range(_SLOTS):  # a slot that cannot be read back as it was written is skipped
+        for _ in range(_SLOTS):  # skip each slot that cannot be read back as it was written
             if self._at >= SECTOR:
                 self._move()
                 if closes:

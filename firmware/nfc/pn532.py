@@ -223,8 +223,8 @@ class Pn532Reader:
         return await self._activate()
 
     def _remember(self, found: "list[Target]") -> bool:
-        """Update the presences after a poll that found the cards `found`. Return whether one of the presences blocks
-        the reader."""
+        """Update the presences after a poll. `found` are the cards that the poll found. Return whether one of the
+        presences blocks the reader."""
         for uid, presence in list(self._present.items()):
             presence.count += 1
             if presence.count >= ABSENT_POLLS:

@@ -53,7 +53,7 @@ def is_of(store: "Store", file: str, statement: bytes) -> bool:
 
 
 def names(store: "Store", file: str, name: bytes) -> bool:
-    """Return whether the extract in `file` says that the serial number or identifier `name` is revoked."""
+    """`name` is a serial number or an identifier. Return whether the extract in `file` says that `name` is revoked."""
     wanted = _fingerprint(name)
     return _find(store, file, _NAME, wanted) == wanted
 
@@ -72,8 +72,8 @@ def _fingerprint(name: bytes) -> bytes:
 
 
 def _find(store: "Store", file: str, length: int, wanted: bytes) -> bytes:
-    """Return the first record that does not sort before `wanted`. Return no bytes if all records sort before
-    `wanted`."""
+    """Return the first record that is equal to `wanted` or sorts after `wanted`. Return no bytes if there is no such
+    record."""
     low, high = 0, (store.size(file) - _HEAD) // length
     while low < high:
         middle = low + high >> 1

@@ -82,7 +82,7 @@ class NfcEngagement:
         return command
 
     def push(self, response: bytes) -> "bytes | None":
-        """Take the response to the last command. Returns the next command, or None once `handover` is set."""
+        """Take the response to the last command. Returns the next command, or None as soon as `handover` is set."""
         try:
             command, self.wait_ms = self._steps.send(response)
         except StopIteration as end:
