@@ -12,8 +12,12 @@ from sim.board.interpreter import ROOT
 from sim.scenarios import stories
 from sim.signs import in_words, signs
 
-PICTURES = {"docs/demo.svg": "docs/demo.zh.svg", "docs/live.png": "docs/live.zh.png"}
-"""The pictures in the English README, and those in the Chinese README."""
+TRANSLATED = {
+    "docs/demo.svg": "docs/demo.zh.svg",
+    "docs/live.png": "docs/live.zh.png",
+    "docs/door-signals.md": "docs/door-signals.zh-CN.md",
+}
+"""The pictures and pages that exist in both languages, by the file that the English README names."""
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
@@ -65,7 +69,7 @@ def test_both_readmes_have_the_same_lists_tables_and_links() -> None:
         assert counts[0] == counts[1], line
     pages = [sorted({link for link in links(file) if "#" not in link and "README" not in link})
              for file in (ENGLISH, CHINESE)]  # fmt: skip
-    assert [PICTURES.get(page, page) for page in pages[0]] == pages[1]
+    assert [TRANSLATED.get(page, page) for page in pages[0]] == pages[1]
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
@@ -139,6 +143,34 @@ def test_the_table_of_signals_is_that_of_the_firmware() -> None:
         assert sound.endswith(f"({sign.hertz} Hz), {in_words(sign.tone)}") if sign.hertz else (sound == "none"), (
             sign.name
         )
+
+
+def test_the_chinese_page_of_signals_has_the_same_signals_tones_and_codes() -> None:
+    english, chinese = (text(ROOT / "docs" / name) for name in ("door-signals.md", "door-signals.zh-CN.md"))
+    tones = re.compile(r"^\| `(\w+)` \|.*?(?:[（(](\d+) Hz[）)]|none|无)", re.MULTILINE)
+    assert tones.findall(english)[: len(signs())] == tones.findall(chinese)[: len(signs())]
+    codes = [
+        [
+            re.findall("`(.+?)`", row.split("|")[1])
+            for row in re.findall(r"^\|.+$", page.split(heading)[1], re.MULTILINE)
+        ]
+        for page, heading in ((english, "## If it is red"), (chinese, "## 红灯时"))
+    ]
+    assert codes[0] == codes[1] and len(codes[0]) > 20
+    words = {
+        "one": "一",
+        "two": "两",
+        "three": "三",
+        "six": "六",
+        "long": "长",
+        "short": "短",
+        "steady": "长亮",
+        "dark": "不亮",
+    }
+    colours = {"000": "不亮", "100": "红", "010": "绿", "001": "蓝", "110": "黄", "011": "青", "101": "紫", "111": "白"}
+    for sign in signs():
+        rhythm = "".join(words[word] for word in in_words(sign.light).replace(",", "").split())
+        assert f"\n| `{sign.name}` | {colours[sign.colour]} | {rhythm} |" in chinese
 
 
 def test_every_family_of_error_codes_is_in_the_table() -> None:
