@@ -29,7 +29,7 @@ RENEW_PASS_SECONDS: Final = 6 * 3600.0
 
 @dataclass
 class _Said:
-    """What the agent has sent to the province about one lock, on this connection to the broker."""
+    """What the agent has told the province about one lock since this connection to the broker began."""
 
     held: dict[str, int] | None = None
     announced_at: float = 0.0

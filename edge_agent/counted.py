@@ -1,4 +1,4 @@
-"""Text for a number and its noun, in the singular or the plural."""
+"""Makes a text from a number and a noun. The noun is in the singular or the plural."""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -103,7 +103,7 @@ class Downlink:
         return signed.read(kind)
 
     def _collect(self, gone: list[Key], take: Callable[[Statement], Iterable[Key]], signed: Statement) -> None:
-        """Pass the statement to `take`, and add the keys that `take` yields to `gone`. Each key is added as soon as its
+        """Pass the statement to `take`, which yields keys. Add these keys to `gone`. Each key is added as soon as its
         record has left the queue."""
         try:
             for key in take(signed):

@@ -45,7 +45,8 @@ CONNECT_SECONDS: Final = 20.0
 HELLO_SECONDS: Final = 10.0
 """Time limit for each answer of the handshake. The lock needs a second or two to compute an answer."""
 RESULT_SECONDS: Final = 30.0
-"""Time limit for a RESULT. The lock checks a signature in Python, which takes seconds at 160 MHz, and writes flash."""
+"""Time limit for a RESULT. The lock checks a signature in Python and writes flash. The check takes seconds at 160
+MHz."""
 DISCONNECT_SECONDS: Final = 5.0
 """Time limit for disconnecting. BlueZ answers at once or never."""
 

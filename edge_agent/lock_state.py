@@ -80,7 +80,7 @@ class LockState:
         over.
         """
         self.due = asyncio.Event()
-        """Set when something may be waiting for the lock."""
+        """This event is set when something may be waiting for the lock."""
         self.link = make_link(heard)
 
     @property

@@ -348,7 +348,7 @@ class Uplink:
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
                 self._faults.note(error, leaf=message.leaf)
             connection.acknowledge(message)
-            # Let the tasks for locks and batches run, even if many messages come at once.
+            # Let the tasks for locks and batches run, even if many messages come at the same time.
             await asyncio.sleep(0)
 
     def _handle(self, message: Message) -> None:

@@ -1,5 +1,5 @@
-"""Boots the lock. The outputs are made inert first, and the files in flash are opened. Then tasks serve the reader, the
-keypad, the edge link, the cable and the watchdog."""
+"""Boots the lock. First the outputs are made inert. Next the files in flash are opened. Then tasks serve the reader,
+the keypad, the edge link, the cable and the watchdog."""
 
 import asyncio
 import gc

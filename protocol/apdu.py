@@ -1,7 +1,7 @@
 """APDUs (ISO/IEC 7816-4) as far as an mdoc reader needs them: commands, chaining, response collection, DO 53.
 
-Sans-IO: everything takes and gives bytes, and a long response goes into a buffer of the caller. A status word other
-than success raises TransportError `apdu.status`.
+This module does no input and output. Everything takes and gives bytes, and a long response goes into a buffer of the
+caller. A status word other than success raises TransportError `apdu.status`.
 """
 
 from protocol import const

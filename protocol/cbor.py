@@ -366,7 +366,7 @@ class _Reader:
         return Tag(argument, self.item(depth + 1))
 
     def _inside(self, items: int, depth: int) -> None:
-        """Check that `items` more items may follow, inside an item at `depth`."""
+        """Check that the limits allow `items` more items inside an item at depth `depth`."""
         if items > self.end - self.at:
             raise _truncated()
         if items and depth == MAX_DEPTH:

@@ -32,7 +32,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def error_line(code: str, message: str) -> str:
-    """Return an error as people read it on stderr: `code: sentence. What to do.`"""
+    """Return an error as people read it on stderr. The line has the code, a sentence about the error, and what to
+    do."""
     text = message.strip() or "it failed, and nothing more is known"
     return f"{code}: {text}" + ("" if text.endswith((".", "!", "?")) else ".")
 

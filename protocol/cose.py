@@ -217,7 +217,7 @@ def encode_key(curve: str, public: bytes) -> bytes:
 
 def parse_key(item: "Any") -> "tuple[str, bytes]":
     """Return a decoded EC2 COSE_Key as (curve, uncompressed point). This function does not check whether the point is
-    on the curve. A later use of the key does.
+    on the curve. A later use of the key checks this.
 
     Raises FormatError `cose.key`.
     """

@@ -3,8 +3,9 @@
 - `protocol.crypto_cpython`, over the `cryptography` package (edge agent, simulator, tools);
 - `firmware.crypto`, our own, for MicroPython.
 
-Both modules must give the same answers, and tests compare the answers. A public key is the uncompressed point `04 || X
-|| Y`; a private key is a big-endian scalar of the curve's size; a signature is `r || s` (RFC 9053 section 2.1).
+Both modules must give the same answers, and tests compare the answers. A public key is an uncompressed point: the byte
+04, then X, then Y. A private key is a big-endian scalar of the curve's size. A signature is `r || s` (RFC 9053 section
+2.1).
 """
 
 from protocol.errors import VerificationError
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
             """Plaintext of `sealed`. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
 
         def open_gcm_in_place(self, key: bytes, nonce: bytes, sealed: memoryview, aad: bytes) -> memoryview:
-            """Decrypt `sealed` where it is, and return the view of the plaintext.
+            """Decrypt `sealed` in place, and return a view of the plaintext.
 
             Raises VerificationError `crypto.tag` if `sealed` is not authentic. Then nothing was decrypted."""
 

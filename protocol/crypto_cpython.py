@@ -48,7 +48,7 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 
 
 def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
-    """Return HKDF-Extract with SHA-256 (RFC 5869 section 2.2), 32 bytes. An empty salt stands for 32 zero bytes."""
+    """Return the 32 bytes of HKDF-Extract with SHA-256 (RFC 5869 section 2.2). An empty salt means 32 zero bytes."""
     return hmac.digest(salt or bytes(32), secret, "sha256")
 
 
@@ -135,7 +135,7 @@ def open_gcm(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
 
 
 def open_gcm_in_place(key: bytes, nonce: bytes, sealed: memoryview, aad: bytes) -> memoryview:
-    """Decrypt `sealed` where it is. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
+    """Decrypt `sealed` in place. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
     plaintext = open_gcm(key, nonce, bytes(sealed), aad)
     sealed[: len(plaintext)] = plaintext
     return sealed[: len(plaintext)]

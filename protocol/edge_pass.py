@@ -19,7 +19,7 @@ _NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def _is_name(value: "Any") -> bool:
-    # This is `uplink.is_edge_name` once more, because the lock does not load `uplink`.
+    # This repeats `uplink.is_edge_name`, because the lock does not load `uplink`.
     return isinstance(value, str) and 0 < len(value) <= 32 and all(c in _NAME for c in value)
 
 

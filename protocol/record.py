@@ -56,11 +56,11 @@ EVENTS = {
     DOOR: ("opened", "closed", "forced", "held", "found-open"),
     TAMPER: ("opened", "closed"),
     BOOT: ("power-on", "reset", "watchdog", "wake", "soft", "other"),
-    # known: the latest possible time became known, as after a cold start. doubted: an answer contradicted this time, so
-    # the lock gave it up.
+    # "known" means that the latest possible time became known, as after a cold start. "doubted" means that an answer
+    # contradicted this time, so the lock gave this time up.
     TIME: ("known", "doubted"),
     MECHANICAL: ("key",),
-    # Something that is not a phone stays on the reader, such as a sticker or a forgotten card.
+    # Something that is not a phone, such as a sticker or a forgotten card, stays on the reader.
     READER: ("obstructed",),
     # An action at the console while the inside button was held: writing fittings, or moving the strike.
     MAINTENANCE: ("fittings", "strike"),

@@ -1,5 +1,5 @@
-"""The check of a registration: does the record of a lock hold everything that the lock's profile wants? The province
-asks this.
+"""Checks registrations: does the record of a lock have everything that the lock's profile wants? The province makes
+this check.
 
 A lock never loads this module.
 """

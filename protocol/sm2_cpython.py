@@ -1,4 +1,4 @@
-"""This module has SM2 and SM3 for CPython, because `cryptography` has the hash but not the signature (CPython only).
+"""SM2 signatures and SM3 for CPython. The library `cryptography` has SM3, but not SM2. A lock never loads this module.
 
 This module was written from GB/T 32918, independently of the lock's `firmware.crypto.sm2`, so tests can compare the two
 modules. It only verifies signatures. All inputs are public, so this module need not run in constant time.

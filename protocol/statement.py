@@ -160,7 +160,7 @@ def is_bytes32(value: "Any") -> bool:
 
 def is_point(value: "Any") -> bool:
     """Accept 65 bytes that look like an uncompressed P-256 point. This function does not check whether the point is on
-    the curve. A later use of the point does.
+    the curve. A later use of the point checks this.
     """
     return is_bytes(value, 65, 65) and bool(value[0] == 4)
 
@@ -277,7 +277,7 @@ class Form(_Declared):
     _names: "ClassVar[list[str] | None]" = None
 
     def __init__(self, *values: "Any", **named: "Any") -> None:
-        """Take values in the order of the keys, or by name. Only `parse` and `body` check the values.
+        """The values come in the order of the keys, or by name. Only `parse` and `body` check the values.
 
         Raises TypeError for a value that belongs to no member, or for two values of one member.
         """

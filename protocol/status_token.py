@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STATUS_TYPE = "application/statuslist+cwt"
 IDENTIFIER_TYPE = "application/identifierlist+cwt"
 
-# Claims (IANA CWT registry; the last three from the two specifications above).
+# Numbers of claims. They are in the IANA registry of CWT claims. The two specifications above define the last three.
 _SUBJECT = const(2)
 _EXPIRES = const(4)
 _NOT_BEFORE = const(5)

@@ -29,7 +29,8 @@ _CURVES = {
     b"\x06\x05\x2b\x81\x04\x00\x23": "P-521",
     b"\x06\x08\x2a\x81\x1c\xcf\x55\x01\x82\x2d": "SM2",
 }
-# Whole AlgorithmIdentifier of ecdsa-with-SHA256, -SHA384 and -SHA512: no parameters (RFC 5758 section 3.2).
+# The AlgorithmIdentifier of ecdsa-with-SHA256, -SHA384 and -SHA512, without the last byte, which names the hash. The
+# AlgorithmIdentifier has no parameters (RFC 5758 section 3.2).
 _ECDSA = const(b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03")
 _HASHES = {2: "SHA-256", 3: "SHA-384", 4: "SHA-512"}
 # SM2 with SM3, 1.2.156.10197.1.501. GM/T 0015 leaves the parameters out, but some certificates have a NULL there.

@@ -285,7 +285,7 @@ def _run(chosen: argparse.Namespace) -> int:
         make_folder(chosen.keep, "--keep", empty=True)
     from sim.progress import Progress, console
 
-    # With --json, a program reads stdout. If stderr is a terminal, the progress is shown there.
+    # With --json, stdout is for a program. If stderr is a terminal, the progress is shown there.
     shown = console(stderr=True)
     with Progress(shown, shows=not chosen.json or shown.is_terminal) as progress:
         progress.waiting(phrase("loading the parts"))

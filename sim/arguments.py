@@ -82,7 +82,7 @@ def host(given: str) -> str:
 
 
 def make_folder(path: Path, argument: str, empty: bool = False) -> None:
-    """Make the folder `path`, given by `argument`, and check that files can be written there.
+    """Make the folder `path`, which the argument `argument` gave. Check that files can be written there.
 
     Commands check this before they begin hours of work. Raises ConfigError `file.folder` if the folder cannot be used,
     and `file.used` if it must be empty (`empty`) but is not.
@@ -100,7 +100,9 @@ def make_folder(path: Path, argument: str, empty: bool = False) -> None:
 
 
 def writable(path: Path, argument: str) -> None:
-    """Check that a file can be made at `path`, given by `argument`. Raises ConfigError `file.folder` if not."""
+    """Check that a file can be made at `path`. The argument `argument` gave this path. Raises ConfigError `file.folder`
+    if not.
+    """
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

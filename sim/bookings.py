@@ -27,7 +27,7 @@ class Guestlike(Protocol):
 
 @dataclass(frozen=True)
 class Bookings:
-    """Books, changes and cancels stays at the lock with the key `identity_public`, and changes the lock's placement.
+    """Makes, changes and cancels bookings at the lock with the key `identity_public`, and changes the lock's placement.
 
     Each method returns once the lock has taken the statement.
     """
@@ -48,7 +48,7 @@ class Bookings:
         places: int | None = None,
         ties: dict[int, tuple[int, str]] | None = None,
     ) -> Booking:
-        """Book a stay for `guests`. Its beginning and its end are `begins` and `ends`, in seconds from now.
+        """Book a stay for `guests`. The stay begins at `begins` and ends at `ends`, both in seconds from now.
 
         `ties` says which adult answers for a minor: {minor: (adult, relation)}. The minor and the
         adult are given by their positions in `guests`, counted from 1.
@@ -87,7 +87,7 @@ class Bookings:
         return answer.facts.get("code")
 
     async def publish(self, make: Callable[[], bytes], kind: str) -> bytes:
-        """Call `make`, by which the province publishes a statement of `kind`. Returns the statement."""
+        """Call `make`. By this call, the province publishes a statement of the kind `kind`. Returns the statement."""
         before = len(self.lock.console)
         signed = make()
         await taken(self.lock, kind, before)

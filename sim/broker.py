@@ -1,6 +1,7 @@
-"""An MQTT 5 broker in a separate process. It is rumqttd from the `iotcore` wheel, or Mosquitto if this is installed.
+"""An MQTT 5 broker in a separate process. The broker is rumqttd from the `iotcore` wheel, or Mosquitto if Mosquitto is
+installed.
 
-Both are configured to keep nothing over a restart, because nothing in Mooring may depend on a broker's memory.
+Both brokers are configured to keep nothing over a restart, because nothing in Mooring may depend on a broker's memory.
 
 Experiments showed that rumqttd 0.20 differs from Mosquitto as follows. The clients here allow for these differences:
 
@@ -77,7 +78,7 @@ def available(places: str = PLACES) -> list[Kind]:
 
 
 class Broker:
-    """A broker on a loopback port. It starts when the object is made. The object is a context manager.
+    """A broker on a loopback port. The broker starts when the object is made. The object is a context manager.
 
     If no port is given, a free one is used. To simulate an outage, call `stop` and then `start`. The port stays the
     same. Raises ConfigError `broker.missing` if `kind` is not installed. Raises TransportError `broker.start` if it
@@ -110,7 +111,7 @@ class Broker:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the broker and wait until it answers a CONNECT. If it is already running, do nothing."""
+        """Start the broker and wait until it answers a CONNECT. If the broker is already running, do nothing."""
         if self.running:
             return
         template = _RUMQTTD if self.kind == "iotcore" else _MOSQUITTO

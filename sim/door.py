@@ -31,8 +31,8 @@ faster than any person could type them."""
 
 
 Act = Callable[[Callable[[TapOutcome], None]], Awaitable[TapOutcome]]
-"""What a visitor does at the door. The function returns the outcome of the tap. Before that, it may call its argument
-with the outcome so far.
+"""What a visitor does at the door. The function returns the outcome of the tap. Before it returns, the function may
+call its argument with the outcome so far.
 """
 
 
@@ -218,8 +218,8 @@ class Door:
             return next((at for at, line in lines if line.event == "tap.start"), None)
 
         def in_vain() -> bool:
-            # By now the phone has left, and the reader has looked at the empty field several times. If the tap had
-            # begun, the console would already say so. What was typed at a keypad does not outlast a boot.
+            # By now, the phone has left, and the reader has found the field empty several times. If the tap had begun,
+            # the console would already say so. What was typed at a keypad does not outlast a boot.
             if at_the_reader:
                 return self.reader.antenna.counts.looks >= looks + SWAP_LOOKS
             return self.bus.boots > boots

@@ -19,9 +19,9 @@ from sim.broker import Broker
 class Edge:
     """An edge agent for the locks at `addresses`.
 
-    Its state is in the folder `folder / name`, and its log is beside that folder. `hci` is the address at which the
-    simulated air serves a Bluetooth adapter. `said` has each event of the log, oldest first: the time in monotonic
-    seconds, and the facts. The `bell` is rung at each event.
+    The agent's state is in the folder `folder / name`, and the agent's log is beside this folder. `hci` is the address
+    at which the simulated air serves a Bluetooth adapter. `said` has each event of the log, oldest first: the time in
+    monotonic seconds, and the facts. The `bell` is rung at each event.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Edge:
 
 
 def _skew() -> float:
-    """Return the number of seconds that this machine's `time.time()` is ahead of `time.monotonic()`."""
+    """Return the number of seconds by which this machine's `time.time()` is ahead of `time.monotonic()`."""
     looks = [(time.monotonic(), time.time(), time.monotonic()) for _ in range(8)]
     # An interruption makes a reading of the clocks longer and less exact. So use the shortest reading.
     before, now, after = min(looks, key=lambda look: look[2] - look[0])

@@ -14,7 +14,9 @@ MIN_BYTES, MIN_DIGITS = 5, 6
 
 
 def text_forms(text: str) -> set[bytes]:
-    """Forms in which a file may contain `text`: the `key_forms` of its UTF-8, its UTF-16 and its JSON escapes."""
+    """Return the forms in which a file may contain `text`: the `key_forms` of its bytes in UTF-8, in UTF-16 and in JSON
+    escapes.
+    """
     return _long({text.encode("utf-16-le"), json.dumps(text)[1:-1].encode(), *key_forms(text.encode())})
 
 
@@ -55,8 +57,8 @@ class Search:
         )
 
     def files(self, folder: Path, without: str, read: Callable[[Path], bytes]) -> list[str]:
-        """Files below `folder` whose name or content has a hit. Files below the folder that `without` names are left
-        out.
+        """Files below `folder` whose name or content has a hit. The folder that `without` names is left out, with all
+        files below this folder.
 
         `read` takes a path and returns the bytes that are searched.
         """

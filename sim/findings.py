@@ -13,7 +13,9 @@ from sim.province.store import Registration
 
 
 class _Lag:
-    """The least difference so far, in seconds, between the ticks of a line or a report and its arrival."""
+    """By how many seconds the clock of the event loop is ahead of the ticks of the lock. This is the smallest value
+    that a line or a report has shown so far.
+    """
 
     def __init__(self) -> None:
         self._lines = self._events = 0
@@ -32,7 +34,9 @@ class _Lag:
 
 @dataclass(frozen=True)
 class Findings:
-    """Counts for one lock, from its console, its board and the province's records of it."""
+    """The counts for one lock. The sources are the lock's console, the lock's board, and the province's records of this
+    lock.
+    """
 
     province: Province
     lock_id: bytes
@@ -44,7 +48,8 @@ class Findings:
     def moment(self, ticks: int) -> float:
         """Return the time of the event loop, in seconds, at which the lock's clock showed `ticks`.
 
-        The result is never too early. It is too late by at most the time that the lock's quickest line took to arrive.
+        The result is never too early. The result is too late by at most the time that the lock's quickest line took to
+        arrive.
         """
         return ticks / 1000 + self._lag.read(self.lock, self.bus)
 
@@ -53,7 +58,9 @@ class Findings:
         return self._openings.read(self.bus.history)
 
     def defects(self) -> list[str]:
-        """Type or code of the error, for each tap that a defect of the firmware or a lack of memory ended."""
+        """Return the type or the code of the error, for each tap that ended with a defect of the firmware or a lack of
+        memory.
+        """
         ends = [line.facts for line in self.lock.console if line.event in ("tap.failed", "tap.refused")]
         return [facts["error"] for facts in ends if "error" in facts] + [
             facts["code"] for facts in ends if facts.get("code", "").endswith(".memory")
@@ -91,7 +98,9 @@ class Findings:
         return len({line.facts["counter"] for line in self.lock.console if line.event == "journal.durable"})
 
     def next_counter(self) -> int:
-        """Counter of the next record, from the lock's report at its last boot and the records written since then."""
+        """Return the counter of the next record. The lock reported this counter at its last boot. If the lock has
+        written records since then, the counter follows the last of these records.
+        """
         boot = max(n for n, line in enumerate(self.lock.console) if line.event == "lock.ready")
         durable = ("journal.durable", "event.durable")
         written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event in durable]

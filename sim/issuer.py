@@ -19,8 +19,8 @@ The library's output is used unchanged. A caller has to know these quirks of pym
 - The argument `status` of the method `new` is written beside the documents. The argument `revocation` is written into
   the MobileSecurityObject, which is the place that ISO/IEC 18013-5 requires.
 
-- The x5chain contains exactly the certificates that the caller gives. Here it contains only the document signer, and
-  not the root.
+- The x5chain contains exactly the certificates that the caller gives. Here the x5chain contains only the document
+  signer, and not the root.
 """
 
 import copy

@@ -36,7 +36,9 @@ def broken(text: str, width: int) -> Iterator[str]:
 
 
 class Lines:
-    """A text for rich. If the text does not fit into the line, `broken` breaks it. Markup in it is not interpreted."""
+    """A text for rich. If the text does not fit into the line, `broken` breaks it. Markup in the text is not
+    interpreted.
+    """
 
     def __init__(self, text: str, style: str = "", indent: int = 0) -> None:
         self._text, self._style, self._indent = text, style, indent

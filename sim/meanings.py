@@ -1,6 +1,5 @@
-"""What codes and values of the data mean, in words for people. Engineers need the codes themselves, so a view shows
-both.
-"""
+"""Tells in words what codes and values of the data mean. Engineers need the codes themselves, so a view shows both the
+words and the code."""
 
 from collections.abc import Mapping
 
@@ -32,7 +31,7 @@ _REASONS: Mapping[str, Phrase] = {
     "profile.missing": phrase("the document lacks something that the law requires"),
     "session.declined": phrase("the holder or the phone said no"),
 }
-"""What the codes of refusals mean, for the codes that guests and hosts can meet (docs/door-signals.md)."""
+"""The meanings of those codes of refusals that guests and hosts can meet (docs/door-signals.md)."""
 _FAMILIES: Mapping[str, Phrase] = {
     **dict.fromkeys(("nfc", "ble", "apdu", "reader"), phrase("the connection to the phone broke off")),
     **dict.fromkeys(("journal", "store"), phrase("the lock cannot store a record")),
@@ -44,7 +43,7 @@ _FAMILIES: Mapping[str, Phrase] = {
         ("ndef", "handover", "engagement", "parts", "session", "cbor"), phrase("the lock did not understand the phone")
     ),
 }
-"""What the other codes of a family mean. A family is the part of a code before the point."""
+"""For each family, the meaning of all its other codes. A family is the part of a code before the point."""
 
 
 def reason(code: str) -> Phrase:
@@ -123,7 +122,7 @@ _VALUES: Mapping[str, Mapping[str, Phrase]] = {
         "strike": phrase("the strike was moved"),
     },
 }
-"""For each name of an element or of a field: what its values mean."""
+"""Maps the name of an element or a field to the meanings of its values."""
 
 
 def meaning(name: str, value: str) -> Phrase | None:

@@ -1,9 +1,9 @@
-"""An event loop whose clock stands still while the process works. It makes many locks in one process independent of the
-machine's speed.
+"""An event loop whose clock stands still while the process works. With this event loop, many locks in one process do
+not depend on the machine's speed.
 
-The clock advances only while the loop waits, and by no more than the loop wanted to wait. So a time limit in this
-process, such as the 250 ms that a lock's driver gives the reader chip, is never used up by the work of other locks, nor
-by a busy machine. Other processes live by this machine's clock. For them, this process is only slow.
+The clock advances only while the loop waits, and by no more than the loop wanted to wait. So the work of other locks
+and a busy machine never use up a time limit in this process. Such a limit is the 250 ms that a lock's driver gives the
+reader chip. Other processes live by this machine's clock. For the other processes, this process is only slow.
 """
 
 import asyncio

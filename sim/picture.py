@@ -9,7 +9,9 @@ from rich.console import Console
 CHINESE_FONTS = ("Noto Sans Mono CJK SC", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei")
 """Fonts for characters that the font of fixed width lacks. Nearly every system has one of these fonts."""
 _COLUMN = 12.2
-"""Width of a column in units of the picture: rich draws characters of height 20, and the width is 0.61 of that."""
+"""Width of a column, in units of the picture. rich draws characters of the height 20, and a column is 0.61 times as
+wide.
+"""
 _TEXT = re.compile(r'<text class="([^"]+)" x="([0-9.]+)" y="([0-9.]+)" textLength="[0-9.]+" ([^>]+)>([^<]*)</text>')
 _RUN = re.compile(r"[⺀-￯]+|[^⺀-￯]+")
 

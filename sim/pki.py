@@ -1,4 +1,5 @@
-"""Makes new test certificates in each run, as in ISO/IEC 18013-5 annex B. They are never for real documents.
+"""Makes new test certificates in each run, as in ISO/IEC 18013-5 annex B. These certificates are never for real
+documents.
 
 An issuing authority (IACA) signs the certificates of document signers. A reader root signs mdoc reader certificates.
 The common name of every subject contains TEST.
@@ -31,7 +32,7 @@ class Identity:
 
     @property
     def private(self) -> bytes:
-        """The private scalar in big-endian bytes. Its length is that of the curve's coordinates."""
+        """The private scalar in big-endian bytes. The scalar is as long as a coordinate of the curve."""
         return self.key.private_numbers().private_value.to_bytes((self.key.key_size + 7) // 8, "big")
 
     @property
@@ -80,7 +81,9 @@ def authority(
     now: datetime | None = None,
     days: int = 3650,
 ) -> Identity:
-    """Make a self-signed root: an IACA (annex B.1.2) or a reader root (B.1.6). It is valid from a day before `now`."""
+    """Make a self-signed root: an IACA (annex B.1.2) or a reader root (B.1.6). The certificate is valid from a day
+    before `now`.
+    """
     curve = curve or ec.SECP256R1()
     key = ec.generate_private_key(curve)
     name = _name(common_name, country, province)
@@ -146,7 +149,9 @@ def document_signer(
     days: int = 400,
     country: str | None = None,
 ) -> Identity:
-    """Make a document signer (annex B.1.4) under `iaca`. It is invalid if `country` differs from the IACA's country."""
+    """Make a document signer (annex B.1.4) under `iaca`. The certificate is invalid if `country` differs from the
+    IACA's country.
+    """
     key = ec.generate_private_key(curve or ec.SECP256R1())
     validity = _validity(now, days)
     return Identity(_signed_by(iaca, common_name, key.public_key(), MDL_DOCUMENT_SIGNER, validity, country), key)

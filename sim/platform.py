@@ -1,5 +1,5 @@
-"""The booking platform. The platform knows the guests of each booking. Its grants name guests by keyed commitments
-only.
+"""The booking platform. The platform knows the guests of each booking. The platform's grants name guests by keyed
+commitments only.
 """
 
 import os
@@ -19,11 +19,11 @@ RESIDENT_ID, RESIDENT_COUNTRY = "resident-id", "CN"
 class Guest:
     """A guest of a booking, with the data that the platform has.
 
-    There are two ways to name a guest. One is the `document_number` as on the document, with the `birth_date` as
-    YYYY-MM-DD. The profile's `id_type` and the `country` of the document's issuer (two letters) make this name more
-    exact, if they are known. The other way is the number with the `name` as on the document. With less data, such as
-    a `phone` number alone, the guest cannot be named, and the grant has an unnamed place instead. A later version of
-    the booking may have more or less data.
+    There are two ways to name a guest. The first way is the `document_number` as on the document, with the `birth_date`
+    as YYYY-MM-DD. The profile's `id_type` and the `country` of the document's issuer (two letters) make this name more
+    exact, if they are known. The second way is the `document_number` with the `name` as on the document. With less
+    data, such as a `phone` number alone, the guest cannot be named, and the grant has an unnamed place instead. A later
+    version of the booking may have more or less data.
 
     For a minor, `adult` says which guest of the booking answers for the minor: the place of this adult among the
     guests, counted from 1, or 0 for nobody. `relation` says what the adult is to the minor

@@ -12,15 +12,18 @@ from protocol.profile import Profile
 
 FOLDER = Path(protocol_profile.__file__).parent / "profiles"
 MAX_FILE = 1024 * 1024
-"""Maximum size of a profile's file, in bytes. The statement made from it is limited to `statement.MAX_BYTES`."""
+"""Maximum size of a profile's file, in bytes. The statement that is made from the profile is limited to
+`statement.MAX_BYTES`.
+"""
 
 
 def read(path: Path) -> dict[str, Any]:
     """Return the profile in the file `path`, as a statement's body.
 
-    Raises ConfigError with a message that begins with the file's name. Its code is `profile.unreadable` if the file
-    cannot be read, `profile.file` if the content is not a JSON object, and `profile.id` if the id is not the file's
-    name in capitals. Otherwise it is the code of the error that `Profile.parse` or `statement.sign` raises.
+    Raises ConfigError with a message that begins with the file's name. The error's code is `profile.unreadable` if the
+    file cannot be read, `profile.file` if the content is not a JSON object, and `profile.id` if the id is not the
+    file's name in capitals. Otherwise the error has the code of the error that `Profile.parse` or `statement.sign`
+    raises.
     """
     name = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     try:

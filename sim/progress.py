@@ -20,7 +20,7 @@ from sim.lines import Lines, broken
 from sim.words import Phrase, phrase
 
 WIDTH = 80
-"""Number of columns of the output. Every terminal has at least this many."""
+"""Number of columns of the output. Every terminal has at least this many columns."""
 
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 1.5
@@ -28,7 +28,7 @@ QUIET_SECONDS = 1.5
 
 
 def console(stderr: bool = False) -> Console:
-    """Return the console to which a command prints. Its lines have at most WIDTH columns.
+    """Return the console to which a command prints. The console's lines have at most WIDTH columns.
 
     If the encoding of a terminal lacks a character, the terminal shows "?" in its place. For example, GBK lacks "ö".
     """
@@ -39,7 +39,9 @@ def console(stderr: bool = False) -> Console:
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Shows progress from `__enter__` to `__exit__`. It uses its own thread, because work may block the event loop."""
+    """Shows progress from `__enter__` to `__exit__`. The progress has a thread of its own, because work may block the
+    event loop.
+    """
 
     def __init__(
         self, console: Console, every: float = QUIET_SECONDS, shows: bool = True, language: str = "en"
@@ -97,7 +99,7 @@ class Progress(AbstractContextManager["Progress"]):
         self.waiting(re.split("[:：]", text)[0].removeprefix("· ") if begins else phrase("it goes on"))
 
     def waiting(self, what: Phrase | str) -> None:
-        """Show from now on that the command waits for `what`. "" means that it waits for nothing."""
+        """Show from now on that the command waits for `what`. If `what` is "", the command waits for nothing."""
         self._text, self._since = self._said(what), time.monotonic()
         self._show()
 

@@ -84,14 +84,16 @@ def status_token(
     size: int = 1000,
     bits: int = 1,
 ) -> bytes:
-    """Make a Token Status List of `size` documents at `uri`. By default, it expires a week after `issued`."""
+    """Make a Token Status List of `size` documents at `uri`. By default, the list expires a week after `issued`."""
     claims = _claims(uri, issued, issued + 7 * DAY if expires is None else expires)
     claims[65533] = {"bits": bits, "lst": pack(statuses, size, bits)}
     return sign_token(key, {16: "application/statuslist+cwt"}, claims)
 
 
 def identifier_token(key: ec.EllipticCurvePrivateKey, uri: str, identifiers: Iterable[bytes], issued: int) -> bytes:
-    """Make an identifier list at `uri` that revokes the documents with these `identifiers`. It is valid for a week."""
+    """Make an identifier list at `uri` that revokes the documents with these `identifiers`. The list is valid for a
+    week.
+    """
     claims = _claims(uri, issued, issued + 7 * DAY)
     claims[65530] = {"identifiers": {identifier: {} for identifier in identifiers}}
     return sign_token(key, {16: "application/identifierlist+cwt"}, claims)

@@ -28,7 +28,7 @@ LIGHTS = {
     "amber": phrase("amber light"),
     "white": phrase("white light"),
 }
-"""What texts for people call the light of each colour."""
+"""The names of the light in texts for people, by the colour of the light."""
 _TIMES = {1: phrase("once"), 2: phrase("twice"), 3: phrase("three times")}
 
 
@@ -54,7 +54,7 @@ class Light:
     again.
 
     The lock always writes all three pins, in their order. Between two beats of a signal, the lock switches the light
-    off once. In a pause, and at rest, it switches the dark light off once more (`firmware.hardware.signals`).
+    off once. In a pause, and at rest, the lock switches the dark light off once more (`firmware.hardware.signals`).
     """
 
     def __init__(self) -> None:

@@ -58,7 +58,7 @@ valid yet.
 LINGERS = 0.15
 """Seconds for which the reader chip waits for a card, if the lock is a thread.
 
-It must be shorter than the 250 ms for which the driver waits for the chip's answer.
+This time must be shorter than the 250 ms for which the driver waits for the chip's answer.
 """
 
 
@@ -97,7 +97,7 @@ class Site:
     """A running site. `build` makes it.
 
     `commits` has an entry for each message that the province has processed. The entry has the time in monotonic
-    seconds. For each lock, it also has the counter up to which the province had all records of that lock.
+    seconds. For each lock, the entry also has the counter up to which the province had all records of this lock.
     `secret_digits` and `secret_keys` are PINs and stay keys for which `exposed` has to search too. The `bell` is rung
     at each report of a lock, a board, an edge agent, the wiretap or the province, and at each moment of a phone.
     """
@@ -136,8 +136,8 @@ class Site:
         return int(self.time.now())
 
     async def pass_time(self, seconds: int) -> None:
-        """Move the site's time ahead by `seconds`. During that time, the locks are off. Then the province tells them
-        the new time.
+        """Move the site's time ahead by `seconds`. During that time, the locks are off. Then the province tells the
+        locks the new time.
         """
         for door in self.doors:
             await door.lock.kill()
@@ -218,7 +218,8 @@ async def build(
     plan: Plan | None = None,
     on_step: Callable[[Phrase], None] | None = None,
 ) -> AsyncIterator[Site]:
-    """Build and run a site in `folder`. Its locks are installed, booted and in contact with the province.
+    """Build and run a site in `folder`. When this returns, the locks are installed, booted and in contact with the
+    province.
 
     `runtime` is what runs the locks: a name that `find` knows, or an interpreter.
 

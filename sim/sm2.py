@@ -11,7 +11,7 @@ from protocol.sm2_cpython import G, N, digest, multiply
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A private key. Its `scalar` is in [1, n - 2], as GB/T 32918.1 section 6.1 requires."""
+    """A private key. The `scalar` is in [1, n - 2], as GB/T 32918.1, section 6.1, requires."""
 
     scalar: int
 

@@ -1,8 +1,8 @@
 """Issues credentials of the SM suite: certificates and documents signed with SM2 and SM3, for tests and demonstrations.
 
 The libraries used here cannot make such credentials, because pymdoccbor and `cryptography` do not have SM2. We wrote
-this module ourselves, but it shares no code with the verifier. It writes DER by hand, encodes with cbor2, and hashes
-with OpenSSL.
+this module ourselves, but it shares no code with the verifier. This module writes DER by hand, encodes with cbor2, and
+hashes with OpenSSL.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def signature(key: PrivateKey, message: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Identity:
-    """A certificate (DER) with its private key and the name it was issued to."""
+    """A certificate (DER), with its private key and the name to which the certificate was issued."""
 
     der: bytes
     key: PrivateKey

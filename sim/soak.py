@@ -83,7 +83,7 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
             told = f"{played:>4} of {counted(total, 'seed')}, {time.monotonic() - began:.0f} s: {batch.scenario}{wrong}"
             progress.step(told, "red" if wrong else "")
             progress.waiting(f"{counted(total - played, 'seed')} to play")
-            sys.stdout.flush()  # write each line at once, even to a file
+            sys.stdout.flush()  # each line is written at once, even to a file
         progress.waiting("")
         progress.print()
         progress.print(table(list(found.values())))

@@ -18,7 +18,8 @@ class Tap:
 
     `began` and `opened_at` are seconds of the event loop's clock. `opened_at` is computed from the lock's ticks.
     `moved` is the report that the strike opened. `answer` is the light and the tone that the lock gives at the end of a
-    tap. It was read when the tone had just begun. `who` is the visitor, and `number` counts the taps at the door.
+    tap. This answer was read when the tone had just begun. `who` is the visitor, and `number` counts the taps at the
+    door.
     """
 
     outcome: TapOutcome

@@ -1,13 +1,13 @@
 """The timeline of a tap, made from the reports of all parties, in the order of cause and effect.
 
 Each party reports over its own channel, and some channels are slower than others. So reports do not always arrive in
-the order of the events. Therefore each moment names its causes. The lock's moments are ordered by the lock's ticks.
-The moments of its pins and its flash are ordered by the numbers that the board gives them. For other parties, only the
+the order of the events. Therefore each moment names its causes. The lock's moments are ordered by the lock's ticks. The
+moments of the lock's pins and flash are ordered by the numbers that the board gives them. For other parties, only the
 arrival of the report is known. The arrival is the latest possible time of the moment. The time of an effect may show
 that the moment was earlier.
 
-While a tap goes on, it has the moments that are reported so far. Later reports add moments, and may also show that a
-moment was earlier.
+While a tap goes on, the timeline has the moments that are reported so far. Later reports add moments, and may also show
+that a moment was earlier.
 """
 
 from dataclasses import dataclass, field

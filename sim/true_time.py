@@ -9,7 +9,7 @@ class TrueTime:
     """The clocks of a site and of its province. Each clock is given by its difference in seconds from another clock.
 
     `offset` is how far the site's time is ahead of this machine's clock. `province_error` is how far the province's
-    clock is ahead of the site's time. Both values may change while the site runs.
+    clock is ahead of the site's time. `offset` and `province_error` may change while the site runs.
     """
 
     offset: int

@@ -85,7 +85,7 @@ _KNOWLEDGE = (
         phrase("nothing more, and it cannot open the door"),
     ),
 )
-"""For each party: what it could read, and what it could not."""
+"""What each party could read, and what each party could not read."""
 
 
 def knowledge(language: str = "en") -> Table:

@@ -9,7 +9,8 @@ from sim.hang import HANG_SECONDS
 
 
 async def until(what: str, condition: Callable[[], bool], folder: Path) -> None:
-    """Return once `condition` is true. Raises TransportError `site.waited` with `what` after HANG_SECONDS.
+    """Return once `condition` is true. After HANG_SECONDS, raises TransportError `site.waited`, whose message contains
+    `what`.
 
     The error names `folder`, whose files show why the condition did not become true.
     """

@@ -21,7 +21,8 @@ class Overheard:
 
 
 class Wiretap:
-    """Listens to everything under `mooring/1` from `start` to `stop`. It reconnects by itself after an outage.
+    """Listens to everything under `mooring/1` from `start` to `stop`. After an outage, the wiretap reconnects by
+    itself.
 
     The `bell` is rung at each message, in the thread of the MQTT client.
     """

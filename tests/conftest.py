@@ -28,7 +28,9 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    """Names the interpreter that will run the lock, the broker found besides the embedded broker, and the browser."""
+    """Names the interpreter that will run the lock, the broker that was found besides the embedded broker, and the
+    browser.
+    """
     try:
         found = interpreter.find()
         lock = f"{found}, {found.program}"

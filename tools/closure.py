@@ -1,7 +1,8 @@
 """Finds the modules that the lock needs: all modules that its first module imports, directly or through others.
 
-Imports are read from the sources, and imports inside functions count too. An import that the lock never runs does not
-count: under `TYPE_CHECKING`, for CPython, for another image, or where viper code cannot be compiled.
+Imports are read from the sources, and imports inside functions count too. Imports that the lock never runs do not
+count. These are the imports under `TYPE_CHECKING`, the imports for CPython or for another image, and the imports for a
+MicroPython that cannot compile viper code.
 """
 
 import ast
@@ -15,11 +16,12 @@ _IDENTITY = re.compile(r"getattr\(sys\.implementation, '_build', ''\) (==|!=) '(
 
 
 def closure(source: Mapping[str, bytes], first: Iterable[str], image: str = "") -> dict[str, bytes]:
-    """Return the modules in `first` and all modules that they need, by path, sorted.
+    """Return the modules in `first`, and all modules that these modules need. The result maps each path to its content,
+    sorted by path.
 
     `source` has the modules of all rooms by path, and `first` has names with dots. `image` is the identity of the image
     that runs the modules (`sys.implementation._build`), or empty for a stock image. Raises StorageError `stage.source`
-    if `source` lacks a module of our rooms that is imported.
+    if a module of our rooms is imported, but is not in `source`.
     """
     rooms = {path.split("/")[0] for path in source}
     found: set[str] = set()

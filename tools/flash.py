@@ -24,7 +24,7 @@ from tools import board, cable, service, software
 EXIT_CODES = {"port": 3, "board": 4, "transfer": 5, "stage": 6, "file": 6, "program": 7}
 """Exit codes, by the first word of an error's code."""
 LOCK = 8
-"""The exit code of all other errors: the lock refused, or its answer makes no sense."""
+"""The exit code of all other errors. In such a case, the lock has refused, or its answer makes no sense."""
 
 _EPILOG = """\
 exit codes:

@@ -1,4 +1,4 @@
-"""The files of the lock's software as our own image freezes them: the modules that the lock needs, in their lean form.
+"""Makes the files that our own image freezes. These are the modules that the lock needs, in their lean form.
 
 The manifest in `firmware/image` calls `lean_tree` while MicroPython is built. The `mpy-cross` of that build compiles
 the modules.
@@ -16,7 +16,7 @@ RUNS_FIRST = ("_boot.py", "main.py")
 
 
 def identity(root: Path = ROOT) -> str:
-    """Return the identity of our own image: the name of its folder.
+    """Return the identity of our own image. The identity is the name of the image's folder.
 
     MicroPython's build takes the name of the board from that folder. On the lock, this identity is
     `sys.implementation._build`.
@@ -26,11 +26,11 @@ def identity(root: Path = ROOT) -> str:
 
 
 def lean_tree(root: Path = ROOT) -> tuple[str, tuple[str, ...]]:
-    """Write the modules that the image freezes to a folder, in their lean form. Return the folder and the paths in it.
+    """The image freezes certain modules. Write the lean form of these modules to a folder. Return the folder and the
+    paths in it.
 
-    MicroPython's build compiles every file that has changed since the last build, and judges by the file's date. So a
-    file that is already right is not written again. Everything else in the folder is removed. Raises the errors of
-    `needed`.
+    MicroPython's build compiles every file that was written after the last build. So a file that is already right is
+    not written again. Everything else in the folder is removed. Raises the errors of `needed`.
     """
     folder = root / TREE
     modules = lean_sources(needed(root, image=identity(root)))[0]

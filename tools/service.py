@@ -47,7 +47,8 @@ def log(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def export(options: argparse.Namespace) -> dict[str, Any]:
-    """Write the records that have no receipt yet to a new file, as a CBOR sequence (RFC 8742). They stay sealed.
+    """Make a new file with the records that have no receipt yet, as a CBOR sequence (RFC 8742). The records stay
+    sealed.
 
     Raises StorageError `file.exists` if the file exists already. Raises VerificationError `record.lock` for a record of
     another lock.

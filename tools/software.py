@@ -144,7 +144,7 @@ IMAGE = "firmware/image"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file: its path on the board (without a leading slash), its size in bytes, its SHA-256 in hex."""
+    """A file has its path on the board (without a leading slash), its size in bytes, and its SHA-256 in hex."""
 
     path: str
     size: int
@@ -185,7 +185,8 @@ def image_digest(entries: Iterable[Entry]) -> str:
 
 
 def sources(root: Path = ROOT) -> dict[str, bytes]:
-    """From the checkout at `root`, return the content of every module that can run on the lock, by path, sorted.
+    """Return the content of every module that can run on the lock, by path, sorted. The modules come from the checkout
+    at `root`.
 
     A lock needs only some of them (`needed`). Raises StorageError `stage.source` if `root` has no such software.
     """

@@ -1,8 +1,8 @@
-"""Computes u1 * P + u2 * Q with a complete addition. It is right for any two points, even for equal or opposite points
-and for infinity.
+"""Computes u1 * P + u2 * Q with a complete addition. Such an addition is right for any two points, even for equal
+points, opposite points and infinity.
 
-When one of the faster additions of `formulas` fails, it notes this. Only then is this module loaded. Such a failure
-does not happen by chance, but whoever knows a private key can choose a signature that causes it. The formula is
+The additions in `formulas` that are faster can fail. They note a failure, and only then is this module loaded. Such a
+failure does not happen by chance, but whoever knows a private key can choose a signature that causes it. The formula is
 Algorithm 4 of Renes, Costello and Batina, "Complete addition formulas for prime order elliptic curves" (2015), in
 homogeneous coordinates: (X, Y, Z) stands for (X / Z, Y / Z). The slots A, B and C have the point that is added, and the
 slot D has the curve's b. The computing time depends on the scalars.

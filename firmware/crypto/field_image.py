@@ -139,8 +139,8 @@ class Field:
         return result
 
     def wipe(self) -> None:
-        """Overwrite everything that the latest operation left. This is the scratch memory, the table of a point, and
-        every letter that is not a constant."""
+        """Overwrite everything that the latest operation left: the scratch memory, the table of a point, and all
+        letters that are not constants."""
         block = self._block
         block[_SCRATCH_AT:_SLOTS_AT] = bytes(_SLOTS_AT - _SCRATCH_AT)
         for first, last in ((1, 8), (12, 18), (20, 71)):

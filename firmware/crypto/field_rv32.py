@@ -1,8 +1,8 @@
 """The field machine in RISC-V assembler, for our own image. docs/field-machine.md describes block and programs.
 
 Branches and addresses depend on the program, the script and the size of the prime, never on a number in a slot. In the
-comments, adding q p to a number makes the lowest word of the number 0. The four primes with a faster reduction end with
-a word of ones, so for these primes q is the lowest word itself.
+comments, q is a word: adding q p to a number makes the lowest word of the number 0. The four primes with a faster
+reduction end with a word of ones, so for these primes q is the lowest word itself.
 """
 # mypy: ignore-errors
 # ruff: noqa: D103, F821
@@ -12,7 +12,7 @@ import micropython
 
 @micropython.asm_rv32
 def run(a0, a1, a2, a3):
-    # block, program, script, length of the script
+    # The arguments are block, program, script, and length of the script.
     addi(sp, sp, -48)
     sw(ra, 0(sp))
     sw(s0, 4(sp))

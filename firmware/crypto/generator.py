@@ -7,9 +7,9 @@ used directly. G is used as in RFC 8937, section 3: `G'(n) = Expand(Extract(secr
 5869). In RFC 8937, the secret is derived from a signature; here it is random bytes that nobody knows. `tag2` is the
 number of the draw. No two draws with the same secret have the same number.
 
-An attacker who can predict the generator, but does not know the secret, learns nothing about the numbers drawn. An
-attacker who knows the secret, but cannot predict the generator, learns nothing about the numbers drawn either. If the
-generator repeats its output, the numbers drawn still differ.
+An attacker who can predict the generator, but does not know the secret, learns nothing about the numbers that are drawn
+here. An attacker who knows the secret, but cannot predict the generator, learns nothing about these numbers either.
+Even if the generator repeats its output, these numbers differ.
 """
 
 from os import urandom
@@ -18,7 +18,8 @@ from firmware.crypto.hkdf import hkdf_expand, hkdf_extract
 from protocol import const
 
 _DRAWN_BYTES = const(32)
-"""Number of bytes drawn from the chip for each random number. RFC 8937 requires as many bytes as Extract returns."""
+"""Number of bytes that are drawn from the chip for each random number. RFC 8937 requires as many bytes as Extract
+returns."""
 
 _key = b""
 _count = 0

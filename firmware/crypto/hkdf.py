@@ -12,7 +12,7 @@ _HASH = const(32)
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
-    """Return the HMAC-SHA-256 of `data`, 32 bytes."""
+    """Return the HMAC-SHA-256 of `data`. The result has 32 bytes."""
     if len(key) > _BLOCK:
         key = sha256(key).digest()
     # One XOR of two long integers is ten times as fast as a loop over bytes.
@@ -25,13 +25,13 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 
 
 def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
-    """Return HKDF-Extract (RFC 5869, section 2.2), 32 bytes. Because HMAC pads its key, an empty salt acts like a salt
-    of 32 zero bytes."""
+    """Return the 32 bytes of HKDF-Extract (RFC 5869, section 2.2). Because HMAC pads its key, an empty salt acts like a
+    salt of 32 zero bytes."""
     return hmac_sha256(salt, secret)
 
 
 def hkdf_expand(pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
-    """Return HKDF-Expand (RFC 5869, section 2.3), `length` bytes. Raises ValueError for more than 255 * 32 bytes."""
+    """Return `length` bytes of HKDF-Expand (RFC 5869, section 2.3). Raises ValueError for more than 255 * 32 bytes."""
     if length > 255 * _HASH:
         raise ValueError("HKDF gives at most 8160 bytes")
     output = block = b""

@@ -24,8 +24,8 @@ def inverse(number: int, modulus: int) -> int:
 
 
 def inverses(numbers: "list[int]", modulus: int) -> "list[int]":
-    """Return the inverses of all `numbers`, which must not include 0, with only one inversion (Montgomery's trick,
-    Guide, Algorithm 2.26)."""
+    """Return the inverse of each number in `numbers`. No number may be 0. This function makes only one inversion
+    (Montgomery's trick, Guide, Algorithm 2.26)."""
     products = [1]
     for number in numbers:
         products.append(products[-1] * number % modulus)

@@ -147,8 +147,8 @@ def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "li
         answer.device_response,
         answer.session_transcript,
         lock.trusted.roots,
-        # If the clock's upper end is unknown, only guests who have checked in are let in. The documents of these guests
-        # are verified at the time of the clock's floor.
+        # If the clock's upper end is unknown, only guests who have checked in are let in. To verify these guests'
+        # documents, the lock takes the clock's floor as the current time.
         now=(earliest, earliest if latest is None else latest),
         e_reader_private=answer.e_reader_private,
         doc_types=asked,

@@ -47,7 +47,7 @@ class PinAttempts:
             raise StorageError("pin.corrupt", "the count of tries is not a number")
         self._charged = charged  # The upper bound in flash.
         self._wrong, self._since = charged, ticks.now()  # The count, and the time of the last wrong try or boot.
-        self._before = self._wrong, self._since  # `_wrong` and `_since` before the last charge.
+        self._before = self._wrong, self._since  # The values of `_wrong` and `_since` before the last charge.
 
     def _elapsed(self) -> int:
         """Milliseconds since the last wrong try or since boot, whichever was later."""

@@ -1,6 +1,6 @@
 """The rules of the door, which say who may open it and when (see docs/door-rules.md). They are pure functions.
 
-The door calls `decide` once somebody has shown who they are. `check_grant` says which grants the lock may take.
+The door calls `decide` as soon as somebody has shown who they are. `check_grant` says which grants the lock may take.
 """
 
 from firmware.memory.stays import MAX_STAYS, VACANT

@@ -40,7 +40,7 @@ than this time.
 
 
 class _TappedCard:
-    """A card at the reader, for as long as the door uses the card. `free` is set once the card has been released."""
+    """A card at the reader, for as long as the door uses the card. `free` is set when the card has been released."""
 
     def __init__(self, card: "Card") -> None:
         self.max_command = card.max_command

@@ -114,7 +114,7 @@ class Keypad:
                 return typed
 
     async def serve(self, enter: "Callable[[str], Awaitable[None]]") -> None:
-        """Wait for people to type codes, for ever, and call `enter` with each code. `enter` must not raise
+        """Run for ever: wait until somebody has typed a code, and call `enter` with this code. `enter` must not raise
         exceptions."""
         while True:
             await enter(await self.code())

@@ -123,7 +123,7 @@ class Radio:
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
         self._connections: dict[int, int] = {}  # Maps a handle to the state in the table above.
-        self._mtus: dict[int, int] = {}  # Maps the handle of a connection to its MTU, if it was exchanged.
+        self._mtus: dict[int, int] = {}  # Maps the handle of a connection to the MTU after its exchange.
         self._borrower: Handler | None = None
         self._phones = phones
         self._values: tuple[int, ...] = ()
@@ -224,8 +224,7 @@ class Radio:
     # --- what a session uses -----------------------------------------------------------------------------------------
 
     def borrow(self, handler: "Handler") -> None:
-        """Pass to `handler` the events of phones, and the events of this radio as a client, until `give_back` is
-        called.
+        """Until `give_back` is called, `handler` gets the events of phones, and the events of this radio as a client.
 
         Raises TransportError `ble.busy` while another session has the radio.
         """

@@ -167,7 +167,7 @@ class Link:
         while self._unwelcome:
             self._drop(*self._unwelcome.popitem())
         if self._advertise_due and len(self._connections) < CONNECTIONS:
-            self._advertise_due = False  # before advertising, because a peer that connects at once sets the flag again
+            self._advertise_due = False  # clear this first: a peer that connects at once sets it again
             try:
                 self._radio.gap_advertise(ADVERTISE_US, link.advertisement(self._lock.hello().lock_id))
             except OSError as error:

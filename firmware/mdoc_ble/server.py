@@ -119,7 +119,7 @@ class ServerSession(Session):
             except OSError:
                 pass  # already gone
         if self._advertise_due and not self.started and not self._finished:
-            self._advertise_due = False  # before advertising, because a peer that connects at once sets the flag again
+            self._advertise_due = False  # clear this first: a peer that connects at once sets it again
             try:
                 self._radio.advertise(ADVERTISE_US, ble.advertisement(self._service))
             except OSError:

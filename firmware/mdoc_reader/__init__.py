@@ -1,1 +1,2 @@
-"""Reads a mobile document over NFC or BLE: the choice of requests, the session, and the decrypted answer."""
+"""Reads a mobile document over NFC or BLE. This package chooses the requests, keeps the session and decrypts the
+answer."""

@@ -51,11 +51,11 @@ class Asking:
         self.forget()
 
     def forget(self) -> None:
-        """Set the mode back to IN_ORDER, as after an opening or after a minute without a session."""
+        """Set the mode back to IN_ORDER. This is right after an opening, and after a minute without a session."""
         self.mode = _IN_ORDER
         self.start = 0  # Index of the first request of the rest.
         self.again = False  # True if the first of all requests belongs to the rest too.
-        self.left = 0  # How many types of the rest the lock has already asked for singly.
+        self.left = 0  # Number of types in "the rest" that have already had a request of their own.
 
     def begin(self, requests: "Requests") -> "Requests":
         """Return the requests of a new session, in order. `requests` are all requests that a phone may get, in the
@@ -84,7 +84,7 @@ class Asking:
         # be sent again for ever.
         done = max(1, reading.answered)
         size = len(self._rest(requests))
-        together = len(requests[0]) > 1  # the lock has not yet asked for these types singly
+        together = len(requests[0]) > 1  # these types have not had a request of their own yet
         if self.mode == _ONE_BY_ONE and self.left + done < size:
             self.left += done
         elif self.mode == _THE_REST and reading.lost and (size > 1 or together):

@@ -79,8 +79,8 @@ class Presentation:
     """The response of a holder, decrypted but not yet verified.
 
     `device_response` and `session_transcript` are encoded CBOR. `device_response` is usually a view of the reading's
-    buffer, and is good until the reading's next `ask` or `close`. `e_reader_private` is the session's ephemeral key on
-    `curve` (EReaderKey.Priv). This key is needed to check a deviceMac. `stay_key` is derived from the session
+    buffer. This view is good until `ask` or `close` is called next. `e_reader_private` is the session's ephemeral key
+    on `curve` (EReaderKey.Priv). This key is needed to check a deviceMac. `stay_key` is derived from the session
     (`protocol.stay_key`). `carrier` is "nfc" or "ble". `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
     of APDUs and BLE parts) measure the read.
     """
@@ -186,8 +186,8 @@ class Reading:
         """Ask the mdoc for `items` ({document type: {namespace: [element]}}). The first call does the engagement too.
 
         `reader_auth_private` (P-256) and `reader_chain` (DER, the reader's certificate first) authenticate this reader.
-        If `last` is true, this reader tells the mdoc after the answer that the session is over. This reader does not
-        wait for a reply.
+        If `last` is true, this reader waits for the answer, and then tells the mdoc that the session is over. This
+        reader does not wait for a reply.
 
         Raises TransportError if the exchange failed or took too long (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`), or
         if the session is over (`session.state`). Raises FormatError or VerificationError if the holder sent something
@@ -396,7 +396,7 @@ class _NfcRetrieval:
         sink: "ResponseBuffer | None" = None,
     ) -> bytes:
         """Send `message` in a data object, with as many ENVELOPE commands as needed. Returns the answer to the last
-        command; if there is a `sink`, the data of this answer goes there."""
+        command. If there is a `sink`, the data of this answer goes into the sink."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
         last = None
         for command in apdu.chain(apdu.ENVELOPE, 0, 0, apdu.wrap_do53(message), le, size, extended):

@@ -1,8 +1,8 @@
 """The memory for a phone's response. This memory is allocated at boot, so that a response does not need a long free
 block in the heap.
 
-A message arrives in pieces, is decrypted in place, and is read in place. Only one phone is read at a time. The states
-of the reserved bytes:
+A message arrives in pieces, is decrypted in place, and is read in place. Only one phone is read at a time. The reserved
+bytes go through these states:
 
     state       event                                   next state
     free        `extend`: a message begins              filling
@@ -12,8 +12,8 @@ of the reserved bytes:
     lent        `release`                               free, and wiped
     any         `reset`                                 free, and wiped
 
-While the bytes are not free, a message that begins goes to the heap. So a phone cannot change a message that was
-already checked.
+While the bytes are not free, a new message goes to the heap. So a phone cannot change a message that was already
+checked.
 """
 
 from protocol import const

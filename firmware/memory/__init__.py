@@ -1,2 +1,2 @@
-"""The lock's memory. In flash: identity, journal, tally, stays and the clock's floor. In RAM: visits and recent
+"""The lock's memory. Flash keeps identity, journal, tally, stays and the clock's floor. RAM keeps visits and recent
 entries."""

@@ -100,7 +100,7 @@ class Clock:
         self._nonce_age += elapsed
 
     def _bounds(self) -> "tuple[int, int | None]":
-        """Return the interval now, in milliseconds."""
+        """Return the present interval, in milliseconds."""
         self._advance()
         drift = _drift(self._run)
         floor, ceiling = self._floor_ms, self._ceiling_ms

@@ -82,7 +82,7 @@ class Journal:
         self._flash = Sectors(device, False)
         self._notes = notes
         self.sectors = self._flash.count
-        # For each sector: (sequence, first counter, end of the last good frame). The end is SECTOR if a torn frame
+        # Each sector has (sequence, first counter, end of the last good frame). The end is SECTOR if a torn frame
         # follows. A blank sector has None.
         self._sectors: list[tuple[int, int, int] | None] = [None] * self.sectors
         self._current = -1

@@ -4,7 +4,7 @@ from firmware.hardware import ticks
 
 
 class RateLimit:
-    """Allows a burst of `most` uses, and one more use after each `every_ms` milliseconds."""
+    """Limits uses. A burst may have up to `most` uses. After each `every_ms` milliseconds, one more use is allowed."""
 
     def __init__(self, most: int, every_ms: int) -> None:
         self._most = most

@@ -57,12 +57,12 @@ if TYPE_CHECKING:
     Interval = tuple[int, int | None]
 
     class Shown(Protocol):
-        """The claim, as far as the recorder needs it."""
+        """The part of a claim that the recorder needs."""
 
         method: str
 
     class Opening(Protocol):
-        """An allowed opening, as `firmware.door.policy.Decision`."""
+        """An allowed opening: a `firmware.door.policy.Decision`."""
 
         kind: int
         interval: Interval
@@ -235,7 +235,7 @@ class Recorder:
         self._news.set()
 
     def _count(self, key: "Any") -> None:
-        """Write to the tally the event that waits in RAM under `key`."""
+        """An event waits in RAM under `key`. Write this event to the tally."""
         line = self._waiting.pop(key)
         self._slots.use()
         if self._noticed is None:

@@ -83,7 +83,7 @@ class Guest:
         return self._raw[33:]
 
     def renew(self, names: "list[bytes]") -> None:
-        """Search `names`, the commitments of a grant, for this guest. A commitment that matches becomes their
+        """Search `names`, the commitments of a grant, for this guest. If a commitment matches, it becomes the guest's
         `commitment`, and `named` becomes True."""
         mine = [self._raw[at : at + _TAG] for at in (1, 33, 33 + _TAG, 33 + 2 * _TAG)]
         for name in names:

@@ -54,7 +54,7 @@ _LONGEST_WAIT_MS = const(4950)
 """The longest waiting time that the standard allows (FWTmax, clause 7.3)."""
 
 _STATUS = const(2)
-"""Number of bytes at the end of a response APDU that are not data."""
+"""Number of status bytes. They are the last bytes of a response APDU, and are not data."""
 
 _CHAINING = const(0x10)
 _ACK = const(0xA2)

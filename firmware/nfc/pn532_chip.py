@@ -202,7 +202,8 @@ class Pn532:
     async def _find(self) -> None:
         """Wake the chip and set the speed. Try the most recently used speed first, then the other speed."""
         for _ in range(2 if self._baudrate == POWER_UP_BAUDRATE else 4):
-            # After a reset of the lock, the chip still uses the fast speed; after a reset of the chip, the slow speed.
+            # After a reset of the lock, the chip still uses the fast speed. After a reset of the chip, the chip uses
+            # the slow speed.
             await self._line.set_baudrate(self._spoken)
             # After a reset of the lock alone, the chip may be in the middle of a command. An ACK aborts it.
             await self._line.write(frames.ACK_BYTES)

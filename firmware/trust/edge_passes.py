@@ -44,7 +44,7 @@ class EdgePasses:
 
     def judge(self, data: bytes, edge_public: bytes) -> EdgePass:
         """Return the pass in `data` if it is valid for the edge that has the key `edge_public`. The edge has already
-        proven this.
+        proven that it has this key.
 
         Raises FormatError if the pass is malformed. Raises VerificationError `edge-pass.key` if the pass belongs to
         another edge, `edge-pass.expired` if the pass may have expired, and `cose.signature` if the signature is wrong.

@@ -100,8 +100,8 @@ class Revocation:
         return _ListInUse(entry, token.issued, begins, token.expires, token.bits), token
 
     def _applies(self, entry: "ListEntry", root: "TrustRoot", status: "StatusReference | None" = None) -> bool:
-        """Return whether the list of `entry` applies to a certificate by `root`, or to a document with the reference
-        `status`.
+        """Return whether the list of `entry` applies to a certificate that `root` signed, or to a document with the
+        reference `status`.
 
         Issuers are compared by key, because one IACA may have several entries in the trust list: for a renewed
         certificate, or for each document type. All entries of an IACA share the lists of the IACA.

@@ -161,7 +161,7 @@ def _fields(payload: bytes, at: int) -> "list[tuple[int, bytes]]":
     while at < len(payload):
         length = payload[at]
         if length == 0:
-            break  # Early end of the data (Core Specification, vol. 3, part C, clause 11).
+            break  # The data ends early here (Core Specification, vol. 3, part C, clause 11).
         if at + 1 + length > len(payload):
             raise _form("a field reaches beyond its record")
         fields.append((payload[at + 1], payload[at + 2 : at + 1 + length]))

@@ -102,8 +102,8 @@ class ReaderSession:
         return cbor.encode({"eReaderKey": self._e_reader_key, "data": data}) if first else session_data(data, None)
 
     def open(self, message: "bytes | memoryview") -> "tuple[bytes | memoryview | None, int | None]":
-        """Return (decrypted data or None, status or None) of a SessionData from the mdoc. In a memoryview, long data is
-        decrypted in place.
+        """Return (decrypted data or None, status or None) of a SessionData from the mdoc. If `message` is a memoryview,
+        long data is decrypted in place.
 
         Raises FormatError if the message is not SessionData. Raises VerificationError `session.encryption` if the data
         is not authentic or not the next message. The caller must then end the session, and send

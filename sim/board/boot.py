@@ -3,7 +3,7 @@
 `python -m sim` and the tests start the lock with the module path and the environment of `sim.board.interpreter`. The
 variables MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO say where flash, pins, UART and radio are.
 MOORING_FAULT names a fault to plant. If MOORING_RADIO_HOSTILE is set, the radio's events come at bad moments. The value
-of this variable is the seed that chooses these moments.
+of MOORING_RADIO_HOSTILE is the seed that chooses these moments.
 """
 
 import os

@@ -2,8 +2,8 @@
 lock's inputs.
 
 The stand-ins connect to the bus (MOORING_BOARD) and send a JSON line for each change. The lines are numbered in the
-order of the changes. If the watchdog is not fed in time, `on_watchdog` is called. That function should kill the lock,
-because a stuck process cannot reset itself.
+order of the changes. If the watchdog is not fed in time, `on_watchdog` is called. The function `on_watchdog` should
+kill the lock, because a stuck process cannot reset itself.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The size of the simulator's heap that stands for the heap of the chip.
 
-On the chip, the modules are frozen in the image, so their code takes no heap. But their import makes functions, classes
-and tables, and these take heap. In the simulator, code is on the heap too, and objects are larger, because a word has
-64 bits there. So the simulator's heap has three parts:
+On the chip, the modules are frozen in the image, so their code takes no heap. But the import of a module makes
+functions, classes and tables, and these take heap. In the simulator, code is on the heap too, and objects are larger,
+because a word has 64 bits there. So the simulator's heap has three parts:
 
     RATIO * heap of the chip                    all objects, native code and buffers of the lock
     imported - RATIO * FROZEN_IMPORT            code, which the chip has in flash

@@ -29,7 +29,7 @@ read it."""
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by the name of the machine. Viper code is compiled for this architecture."""
 _ASSEMBLER = "_rv32.py"
-"""Ending of the names of modules in assembler, which only our own image runs."""
+"""How the names of modules in assembler end. Only our own image runs such modules."""
 _BOARD = "__init__", "boot", "faults", "hostile_radio", "layout", "line", "memory_flash", "nor_flash"
 _SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in _BOARD))
 """Files of `sim` that boot the lock or that the stand-ins import."""

@@ -9,8 +9,8 @@ from typing import Any
 class DeviceStream:
     """A stream over a device object, like MicroPython's `asyncio.StreamReader(uart)`.
 
-    The device has `read` and `write`. It also has `fileno` or `readable`, to wait for bytes to read. `fileno` returns a
-    descriptor to poll, and `readable` is a coroutine function.
+    The device has `read` and `write`. The device also has `fileno` or `readable`, to wait for bytes to read. `fileno`
+    returns a descriptor to poll, and `readable` is a coroutine function.
     """
 
     def __init__(self, device: Any, _extra: Any = None) -> None:

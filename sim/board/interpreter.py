@@ -38,7 +38,9 @@ class Interpreter:
 
     @property
     def modules(self) -> Path | None:
-        """Folder with the compiled modules of the lock. If needed, they are compiled now. None: the sources run."""
+        """Folder with the compiled modules of the lock. If needed, the modules are compiled now. If this is None, the
+        lock runs the sources.
+        """
         return compiled.folder(ROOT, self.program) if self.compiles and self.runtime == "micropython" else None
 
     @property

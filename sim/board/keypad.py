@@ -1,4 +1,4 @@
-"""A Wiegand keypad in 8-bit mode. It sends each key as a burst of eight pulses on two wires."""
+"""A Wiegand keypad in 8-bit mode. The keypad sends each key as a burst of eight pulses on two wires."""
 
 from sim.board.bus import BoardBus
 

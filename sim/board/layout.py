@@ -4,7 +4,7 @@ The image file has the partitions one after the other, as a partition table on t
 """
 
 SECTOR = 4096
-"""Size in bytes of a sector, the smallest unit that can be erased. It is also the block size of the partitions."""
+"""Size in bytes of a sector, the smallest unit that can be erased. A sector is also the block of the partitions."""
 
 APP, DATA = 0, 1
 """Partition types of ESP-IDF."""
@@ -23,7 +23,7 @@ OPERATIONS_SUFFIX = ".ops"
 OPERATIONS_FORMAT = "<QQQQ"
 """Format of the file with the counters since the last boot. The file has four numbers: how many program operations
 there were, how many erase operations, how many bytes were programmed, and 1 if the power was cut. The file is beside
-the image. Its name is the image's name, followed by OPERATIONS_SUFFIX.
+the image. The name of the file is the image's name, followed by OPERATIONS_SUFFIX.
 """
 
 POWER_CUT_EXIT = 66

@@ -48,8 +48,8 @@ def connect(address: str) -> socket.socket:
 
 def send(connection: "Any", data: bytes) -> None:
     """Send all of `data`. Raises OSError if it fails."""
-    # MicroPython's socket is a stream. The stream's `write` sends all bytes. Its `send` may send only a part of the
-    # bytes.
+    # MicroPython's socket is a stream. The stream's `write` sends all bytes. The stream's `send` may send only a part
+    # of the bytes.
     if _MICROPYTHON:
         connection.write(data)
     else:
@@ -59,8 +59,8 @@ def send(connection: "Any", data: bytes) -> None:
 class BoardLine:
     """The line to the board bus (`sim.board.bus`), if MOORING_BOARD names a bus.
 
-    If the host goes away, the lock goes on. All stand-ins share the object that `line` returns. So all their reports
-    are numbered in one sequence.
+    If the host goes away, the lock goes on. All stand-ins share the object that `line` returns. So the reports of all
+    stand-ins are numbered in one sequence.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,8 @@
-"""The event loop of a lock that runs in this process. It has no queue of its own, but uses the process's event loop.
+"""The event loop of a lock that runs in this process. The lock's event loop has no queue of its own, but uses the
+process's event loop.
 
-To the lock it looks like any event loop. It can be stopped at any moment. From then on, no step of the lock is run.
+To the lock, this loop looks like any event loop. The lock's event loop can be stopped at any moment. From then on, no
+step of the lock is run.
 """
 
 import asyncio
@@ -13,8 +15,8 @@ ExceptionHandler = Callable[["LockLoop", dict[str, Any]], object]
 
 
 class LockLoop:
-    """The event loop of one lock. Its work is done by the event loop `process`. `on_stop` is called once, when the loop
-    has stopped.
+    """The event loop of one lock. The event loop `process` does the work of the lock's loop. `on_stop` is called once,
+    when the loop has stopped.
 
     This class has those methods of `asyncio.AbstractEventLoop` that asyncio calls for the tasks of a lock.
     """
@@ -140,7 +142,9 @@ class LockLoop:
             self.call_soon(callback, *arguments)
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        """Call `callback` whenever there is something to read from the line `fd`, and again while something is left."""
+        """Call `callback` each time that there is something to read from the line `fd`. Call `callback` again if
+        something is left.
+        """
         number = fd if isinstance(fd, int) else fd.fileno()
         self._readers[number] = callback, args
         if self._readable[number]():

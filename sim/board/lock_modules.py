@@ -3,8 +3,8 @@
 Some things exist only once in a lock: the generator's secret, the last lines of the console, and the radio. The
 firmware keeps the state of these things in modules. So each lock here imports `firmware` and the stand-ins into its own
 table of modules. `protocol` has no state and is shared. The firmware also uses parts of the process: environment,
-console, standard input, event loop, clock, sockets and exit. For these, each lock has its own copies of `os`, `sys`,
-`asyncio` and a few other modules.
+console, standard input, event loop, clock, sockets and exit. For these parts, each lock has its own copies of `os`,
+`sys`, `asyncio` and a few other modules.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class LockModules:
     """The modules of one lock for one boot. `write` gets the text that the lock prints.
 
     The lock's tasks run on the running event loop. The lock's program waits for these tasks. The program has a thread
-    of its own, because it needs a stack. It calls `rest` to wait for a future (see `sim.board.turns`).
+    of its own, because it needs a stack. The program calls `rest` to wait for a future (see `sim.board.turns`).
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class LockModules:
         self._loop = LockLoop(self._process, self._wake)
         self._resting: asyncio.Future[None] | None = None
         self.dark = False
-        """Has the lock lost its power? If so, its further actions are neither seen nor stored."""
+        """Has the lock lost its power? If so, the lock's further actions are neither seen nor stored."""
         self._builtins = {**vars(builtins), "__import__": self._import, "print": self._print, "open": self._open}
         loop = self._loop
         self._lent = {

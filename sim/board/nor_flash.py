@@ -2,7 +2,7 @@
 
 Programming clears bits and never sets them. Only erasing a sector sets bits, and it sets all bits of the sector. If
 `cut_at` is n, the power is cut at the n-th program or erase operation, counted from 1. This operation is then half done
-if `torn` is true. Otherwise it is not done at all.
+if `torn` is true. Otherwise this operation is not done at all.
 """
 
 from sim.board import layout

@@ -56,8 +56,8 @@ def openings(history: Sequence[BoardEvent]) -> list[Opening]:
 class OpeningsSoFar:
     """Finds the openings of one door while its reports come in. The result is the same as that of `openings`.
 
-    A report may arrive before a report with a lower number. The early report is kept back until the lower number has
-    arrived, or until the power ends.
+    A report may arrive before a report with a lower number. The early report is kept back until the report with the
+    lower number has arrived, or until the power ends.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class _Replay:
 
 
 class _Partition:
-    """The content of the journal's partition. The operations on it are applied one after the other."""
+    """The content of the journal's partition. The operations on this partition are applied one after the other."""
 
     def __init__(self, content: bytes) -> None:
         self._content = bytearray(content)

@@ -1,4 +1,6 @@
-"""Starts the lock. The lock compiles this file on its heap, so it is short. Other files are compiled in advance."""
+"""Starts the lock. The lock compiles this file on its heap, so this file is kept short. Other files are compiled in
+advance.
+"""
 
 from sim.board.boot import boot
 

@@ -50,7 +50,7 @@ def refuse(code: str, message: str, out: "TextIO") -> None:
 
 
 def _write(value: "Any", out: "TextIO") -> None:
-    """Write `value` as JSON, in pieces. As one string, a portrait in hex would not fit into the lock's heap.
+    """Write `value` as JSON, in pieces. A portrait in hex, as a single string, would not fit into the lock's heap.
 
     Bytes become hex. A date becomes text, and so does any other value that JSON lacks.
     """

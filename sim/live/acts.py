@@ -56,7 +56,7 @@ class Acts:
         self._begun = 0
         self._stickers: dict[str, Card] = {}
         self._inside: dict[str, Guest] = {}
-        """The guest who was let in last, by door."""
+        """Maps a door to the guest who was let in last."""
 
     def begin(self, asked: Fields) -> int:
         """Begin an act and return its number.

@@ -28,7 +28,8 @@ _HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line chooses. `port` 0 lets the system choose. `story` plays first, unless it is None."""
+    """What the command line chooses. If `port` is 0, the system chooses a port. If `story` is not None, this story
+    plays first."""
 
     port: int
     doors: int

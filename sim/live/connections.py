@@ -55,9 +55,8 @@ class Server(uvicorn.Server):
 
 
 class Connection(H11Protocol):
-    """One connection of a client. The class that uvicorn brings waits for the first request without limit. If a client
-    sends something other than HTTP, the answer of that class lacks our headers.
-    """
+    """One connection of a client. The class of uvicorn waits for the first request without limit. If a client sends
+    something other than HTTP, the answer of uvicorn's class lacks our headers."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -92,7 +91,8 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, unless an answer has begun. `msg` is uvicorn's own text, which no user needs."""
+        """Answer a request that is not HTTP, unless an answer has begun. `msg` is uvicorn's own text, which no user
+        needs."""
         latest = self._latest()
         if latest is None or latest.response_complete or not latest.response_started:
             refusal = RequestRefusedError(400, "live.http", "this is not a request of HTTP/1.1. Open the page at /")

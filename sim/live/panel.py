@@ -1,4 +1,5 @@
-"""What a guest perceives at a door: light, tone, strike and contact, from the reports of the door's board."""
+"""Tells what a guest perceives at a door: light, tone, strike and contact. The reports of the door's board tell all of
+this."""
 
 import time
 from dataclasses import dataclass, replace
@@ -18,7 +19,8 @@ _SIGNS = {
     (1, 1, 1): ("busy",),
     (1, 0, 1): ("fault",),
 }
-"""For each colour, the names of the signals in this colour, by the number of beats (docs/door-signals.md)."""
+"""Maps each colour to the names of the signals in this colour. These signals differ in the number of beats
+(docs/door-signals.md)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What each party could and could not read of one record, with the bytes that the party had.
+"""Tells what each party could and could not read of one record, with the bytes that the party had.
 
 Everything here is read from those bytes: the phone's response, the frame in the lock's flash, the message to the
 broker, the grant, the province's database. The people are invented.
@@ -74,9 +74,8 @@ def _party(
 
 
 def _read(name: Phrase | str, value: object) -> dict[str, Any]:
-    """Return name and value of something that was read. If the value is a code with a meaning, `value` says what it
-    means, and `code` is the code.
-    """
+    """Return the name and the value of something that was read. If the value is a code with a meaning, `value` says
+    what it means, and `code` is the code."""
     text = _text(value)
     meant = meaning(name, text) if isinstance(name, str) and isinstance(text, str) else None
     return {"name": _name(name), "value": both(meant or text), "code": text if meant is not None else None}
@@ -104,7 +103,8 @@ def _text(value: object) -> Phrase | str:
 
 
 def _at_the_door(site: Site, tap: Tap | None) -> list[dict[str, Any]]:
-    """Return what phone, air and the lock's memory had. Only a tap that shows a document gives these three anything."""
+    """Return what the phone, the air and the lock's memory had. Only a tap that shows a document gives these three
+    anything."""
     if tap is None or not tap.outcome.device_response:
         none = phrase("no document was shown at this tap")
         return [_party(party, none, None) for party in ("phone", "air", "lock-ram")]

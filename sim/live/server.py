@@ -98,7 +98,7 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
 
     async def events(request: Request) -> Response:
         if request.method == "HEAD":
-            return Response(headers={"Content-Type": EVENTS})  # HEAD takes no place of a browser (RFC 9110, 9.3.2)
+            return Response(headers={"Content-Type": EVENTS})  # HEAD uses up no place for browsers (RFC 9110, 9.3.2)
         client = stage.stream.join(request.headers.get("last-event-id"))
         return EventStream(client, stage.stream.leave)
 

@@ -58,7 +58,7 @@ class Stage:
         self._watch = self._own
         self._story: dict[str, Any] | None = None
         self._acts: dict[int, dict[str, Any]] = {}
-        """The acts that are going on, by number."""
+        """Maps numbers to the acts that are going on."""
 
     def parties(self, door: str, counter: int) -> list[dict[str, Any]]:
         """Return what each party could read of a record at the site that is shown. Raises the errors of

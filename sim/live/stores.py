@@ -1,4 +1,4 @@
-"""What lies at the three places of a record: the lock's journal, the edge agent's outbox, the province's database."""
+"""Tells which records are in the lock's journal, in the edge agent's outbox and in the province's database."""
 
 import struct
 from collections.abc import Sequence
@@ -20,15 +20,16 @@ _FRAME_MARK = 0xA5
 
 
 class JournalReports:
-    """The records that a lock has written into its journal, from the board's reports of its flash.
+    """Collects the records that a lock has written into its journal. The board reports what the lock writes to flash,
+    and this class reads the reports.
 
     The firmware programs each frame of the journal in one operation (`firmware/memory/journal.py`). The board reports
-    the operation in pieces, one after the other.
+    this operation in several pieces, one after the other.
     """
 
     def __init__(self) -> None:
         self.records: dict[int, bytes] = {}
-        """Each record by its counter, in the order of writing."""
+        """Maps each counter to its record, in the order of writing."""
         self._read = 0
         self._frame = b""
         self._end = -1
@@ -67,7 +68,7 @@ def outbox(edge: Edge, lock_id: bytes) -> list[tuple[int, bytes]]:
 
 
 def stores(site: Site, door: Door, journal: JournalReports) -> dict[str, Any]:
-    """Return the message `stores` of a door: for each place, the last records and the number of all records."""
+    """Return the message `stores` of a door. For each place, it has the last records and the number of all records."""
     journal.read(door.bus.history)
     through = door.findings.receipted_through()
     waiting = sorted(one for edge in site.edges for one in outbox(edge, door.lock_id))

@@ -51,7 +51,7 @@ class Stream:
         self._attend = attend
         self._clients: set[Client] = set()
         self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
-        # The first number is the time, so that no browser takes the messages of another run for ours.
+        # The first number is the time. So no browser takes the messages of another run for messages of this run.
         self._last = int(time.time() * 1000)
 
     @property

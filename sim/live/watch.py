@@ -22,7 +22,7 @@ from sim.tap import Tap
 from sim.timeline import Moment
 
 TAPS = 20
-"""Number of taps at each door that are kept and told to a new browser."""
+"""For each door, this number of taps is kept, and is told to a new browser."""
 
 
 class _DoorWatch:

@@ -79,11 +79,11 @@ class Antenna:
         self._talking: dict[Card, asyncio.Task[bytes | None]] = {}
 
     def go_wrong(self, faults: Faults, chance: Chance) -> None:
-        """Use other faults, and another source of chance, from now on."""
+        """From now on, use other faults, and another source of chance."""
         self.faults, self.chance = faults, chance
 
     def forget_looks(self) -> None:
-        """Start to count the looks at an empty field from zero."""
+        """Set the number of looks at an empty field to zero."""
         self.empty_looks = 0
 
     def switch(self, on: bool) -> None:

@@ -1,6 +1,6 @@
 """A contactless card or phone, from power-up to APDUs.
 
-It has the states of ISO/IEC 14443-3 and speaks the blocks of ISO/IEC 14443-4.
+The card has the states of ISO/IEC 14443-3 and speaks the blocks of ISO/IEC 14443-4.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Traits:
 
 
 class Card:
-    """One card. Its application takes `commands` and fills `answers`.
+    """One card. The card's application takes `commands` and fills `answers`.
 
     The command None means that the reader has let go of the card. Before each answer, the card sends `wtx_storm`
     requests for more time, even if the answer is ready.
@@ -99,7 +99,7 @@ class Card:
                 self.uid = _RANDOM_UID + sha256(self.uid).digest()[:3]
 
     def wakes(self, halted_too: bool) -> bool:
-        """Does the card answer REQA, or WUPA if `halted_too`?
+        """Does the card answer REQA? With `halted_too`, does the card answer WUPA?
 
         A selected card does not answer. The card returns to the state that it had before it was selected (ISO/IEC
         14443-3, 6.3: from ACTIVE to IDLE, from ACTIVE* to HALT).

@@ -257,7 +257,7 @@ class Chip:
         tries = 0
         while len(self._targets) < data[0]:
             if self._targets:
-                self._targets[-1].halt()  # the next look can find a second card, because the first card stays halted
+                self._targets[-1].halt()  # the next search can find a second card, because the first card stays halted
             card = await self._antenna.look(uid=uid)
             if card is not None:
                 self._targets.append(card)

@@ -1,4 +1,6 @@
-"""Faults between host, chip and card. The faults happen by chance, with a seed, or at a given moment."""
+"""Faults between host, chip and card. Some faults happen by chance, which a seed makes repeatable. Other faults happen
+at a given moment.
+"""
 
 import random
 from dataclasses import dataclass, field

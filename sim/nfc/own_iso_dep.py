@@ -1,4 +1,4 @@
-"""The PN532's own ISO-DEP, for InDataExchange. The host cannot control it. Its frames have up to 64 bytes."""
+"""The PN532's own ISO-DEP, for InDataExchange. The host cannot control this ISO-DEP. The frames have up to 64 bytes."""
 
 from sim.nfc.antenna import Antenna
 

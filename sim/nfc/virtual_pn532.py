@@ -68,7 +68,7 @@ class VirtualPn532:
         self.traits = traits
 
     def go_wrong(self, faults: Faults) -> None:
-        """Use other faults and their seed from now on."""
+        """From now on, use other faults, with another seed."""
         self._faults, self._chance = faults, Chance(faults.seed)
         self.antenna.go_wrong(faults, self._chance)
         self.chip.go_wrong(faults)
@@ -200,7 +200,7 @@ class VirtualPn532:
     async def present(self, uid: bytes) -> None:
         """Hold a phone to the reader, once the reader has noticed that the previous phone is gone."""
         await self.connected()
-        looks = self._looks_between * (1 + len(self.antenna.cards))  # with a sticker there, each poll takes more looks
+        looks = self._looks_between * (1 + len(self.antenna.cards))  # if a sticker is there, a poll looks more often
         async with self.antenna.looked:
             await self.antenna.looked.wait_for(lambda: self.antenna.empty_looks >= looks)
         self._card = self.card(uid)

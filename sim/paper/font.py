@@ -1,4 +1,4 @@
-"""The font of everything that is printed. It has Latin and Chinese characters."""
+"""The font of everything that is printed. The font has Latin and Chinese characters."""
 
 import contextlib
 import io
@@ -45,7 +45,7 @@ class Font:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.face = 0
-        """Number of the face within the file. It is 0 unless the file is a collection."""
+        """Number of the face within the file. The number is 0 unless the file is a collection."""
         with self.read():
             self._font = self._opened(file)
             self._names: Mapping[int, str] = self._font.getBestCmap() or {}
@@ -114,9 +114,8 @@ class Font:
 
 
 def _undamaged(font: TTFont) -> TTFont:
-    """Compare every table of `font` with the checksum of the table. Otherwise a damaged number might cost any time and
-    memory before anybody notices. Raises TTLibError.
-    """
+    """Compare every table of `font` with the checksum of the table. Otherwise a damaged number might cost any amount of
+    time and memory before anybody notices. Raises TTLibError."""
     for tag in tuple(font.reader.tables):
         font.reader[tag]
     return font

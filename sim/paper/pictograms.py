@@ -10,7 +10,7 @@ from sim.paper.sheet import WHITE, Path, Shape, Step
 
 SQUARE = 100.0
 _ROUND = 0.5523
-"""How far the two middle points of a Bézier curve are from its ends, for a quarter of a circle of radius 1."""
+"""A Bézier curve draws a quarter of a circle of radius 1. Its two middle points are this far from its ends."""
 
 
 def box(x: float, y: float, width: float, height: float, radius: float = 0.0) -> Path:
@@ -103,7 +103,7 @@ def dark_lamp() -> list[Shape]:
 
 
 def loudspeaker(sounds: bool) -> list[Shape]:
-    """A loudspeaker. If `sounds` is true, waves come from it. If not, the loudspeaker is crossed out."""
+    """A loudspeaker. If `sounds` is true, waves come from the loudspeaker. If not, the loudspeaker is crossed out."""
     horn: Path = [("M", 8.0, 36.0), ("L", 26.0, 36.0), ("L", 50.0, 14.0), ("L", 50.0, 86.0), ("L", 26.0, 64.0),
                   ("L", 8.0, 64.0), ("Z",)]  # fmt: skip
     if sounds:

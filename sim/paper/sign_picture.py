@@ -57,8 +57,8 @@ def drawn(sign: Sign) -> Sheet:
 
 
 def blocks(rhythm: str, goes_on: bool) -> list[tuple[int, int]]:
-    """Return (begin, end) of each time in which the light or the tone is on. Both are in units of time. What comes
-    after SHOWN units is left out. If `goes_on` is true, the rhythm repeats.
+    """Return (begin, end) of each time in which the light or the tone is on. Begin and end are in units of time. What
+    comes after SHOWN units is left out. If `goes_on` is true, the rhythm repeats.
     """
     if rhythm == "=":
         return [(0, SHOWN)]

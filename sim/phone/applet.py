@@ -64,11 +64,11 @@ class _Command:
 class Applet:
     """Takes command APDUs and returns response APDUs.
 
-    `on_message` takes each session message and may return an answer. `on_ndef` is for a phone that negotiates. It takes
-    each NDEF message that the reader writes, and returns the message that the reader reads next. Without `on_ndef` the
-    file cannot be written. `engaged` becomes true when the reader has read `last_message`. Without `last_message`, it
-    becomes true when the reader has read anything. `stay_keys` are the keys in the stay-key app, or None without this
-    app.
+    `on_message` takes each session message and may return an answer. `on_ndef` is for a phone that negotiates. The
+    function `on_ndef` takes each NDEF message that the reader writes, and returns the message that the reader reads
+    next. Without `on_ndef` the file cannot be written. `engaged` becomes true when the reader has read `last_message`.
+    Without `last_message`, `engaged` becomes true when the reader has read anything. `stay_keys` are the keys in the
+    stay-key app, or None without this app.
     """
 
     def __init__(

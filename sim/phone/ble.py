@@ -86,7 +86,7 @@ def _named(number: int) -> UUID:
 
 
 class PhoneBluetooth:
-    """A `BleLine` in this process. It has its own bumble device."""
+    """A `BleLine` in this process. The phone has its own bumble device."""
 
     def __init__(self, device: Device, habits: BleHabits) -> None:
         self.device = device

@@ -2,7 +2,7 @@
 
     python -m sim.phone.ble_main --hci 127.0.0.1:4711 --address E1:00:00:00:00:01 [--mtu 185]
 
-The process takes commands on its input, and writes reports to its output, as one JSON object a line.
+The process takes commands on its input, and writes reports to its output, each as one line with a JSON object.
 `sim.phone.ble_process` is the other end. The session's keys stay with the phone, so this process only sees encrypted
 messages.
 """

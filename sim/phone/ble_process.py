@@ -15,7 +15,7 @@ _ENDED: dict[str, Any] = {"done": ""}
 
 
 class BleProcess:
-    """A `sim.phone.ble.BleLine` on the air that serves HCI at `hci`. It is used as an async context.
+    """A `sim.phone.ble.BleLine` on the air that serves HCI at `hci`. The object is used as an async context.
 
     `mtu` and `parts` (numbers of parts received and sent) are values of the latest session.
     """

@@ -170,7 +170,7 @@ class Transaction:
         return self._on_message(message)
 
     def unmet(self, why: str) -> None:
-        """Record in the outcome that the BLE connection to the reader failed."""
+        """Write into the outcome that the BLE connection to the reader failed."""
         self._note("unmet", why=why)
         self._outcome = replace(self._outcome, result="unmet", carrier="ble")
 
@@ -267,14 +267,15 @@ def _unheard(_: Event) -> None:
 class Phone:
     """A phone with documents on it.
 
-    `credentials` are its documents. `reader_roots` are the reader authorities that it trusts. It answers no other
-    reader. `authentication` chooses deviceSignature or deviceMac. `curve` is the curve of its session keys. `consent`
-    gives the owner's answer, and the owner needs `consent_seconds` to answer. If `agrees` is given, the phone waits for
-    this event before it answers. `tamper` is the change that a dishonest owner's software makes. `replay` is a recorded
-    DeviceResponse that the phone presents instead of an honest one. `nfc` and `ble_modes` say which ways of retrieval
-    the phone offers. If `negotiates` is true, the phone makes a negotiated handover. `version` is the version of its
-    engagement. `stay_keys` are the keys in its stay-key app, or None without this app. `radio` is its Bluetooth, needed
-    with `ble_modes`. `on_event` is called with each moment of a tap.
+    `credentials` are the documents on the phone. `reader_roots` are the reader authorities that the phone trusts. The
+    phone answers no other reader. `authentication` chooses deviceSignature or deviceMac. `curve` is the curve of the
+    phone's session keys. `consent` gives the owner's answer, and the owner needs `consent_seconds` to answer. If
+    `agrees` is given, the phone waits for this event before it answers. `tamper` is the change that a dishonest owner's
+    software makes. `replay` is a recorded DeviceResponse that the phone presents instead of an honest one. `nfc` and
+    `ble_modes` say which ways of retrieval the phone offers. If `negotiates` is true, the phone makes a negotiated
+    handover. `version` is the version of the phone's engagement. `stay_keys` are the keys in the phone's stay-key app,
+    or None without this app. `radio` is the phone's Bluetooth, and is needed with `ble_modes`. `on_event` is called
+    with each moment of a tap.
     """
 
     credentials: Sequence[Credential]
@@ -308,7 +309,7 @@ class Phone:
         self.negotiates = negotiated
 
     def offer_ble_alone(self, mode: Mode, radio: BleLine) -> None:
-        """Offer retrieval over BLE in this mode, by `radio`, and no retrieval over NFC."""
+        """Offer retrieval over BLE by `radio`, in the mode `mode`. Offer no retrieval over NFC."""
         self.nfc, self.ble_modes, self.radio = False, frozenset({mode}), radio
 
     def offer_nothing(self) -> None:
@@ -344,8 +345,8 @@ class Phone:
 
         After a handover to BLE, the phone is taken away from the reader, and the session goes on over `radio`.
 
-        If `tear_off_after` is given, the phone answers this many commands. At the next command, it is taken away.
-        `follow` is called with the outcome so far, at each moment of the tap.
+        If `tear_off_after` is given, the phone answers this many commands. At the next command, the phone is taken
+        away. `follow` is called with the outcome so far, at each moment of the tap.
         """
         transaction = self.touch(follow)
         patience_lost = False

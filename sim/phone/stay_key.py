@@ -1,8 +1,8 @@
 """The stay-key app on a phone. With this app, the owner need not show the ID again (stay_key.cddl).
 
 This module is written from the description, without code of the lock. The app does not know which lock it meets, or
-whether a lock accepted the check-in. It keeps the keys of its latest sessions. When a lock proves that it knows one of
-these keys, the app answers with a proof that it has that key, too.
+whether a lock accepted the check-in. The app keeps the keys of its latest sessions. When a lock proves that it knows
+one of these keys, the app answers with a proof that it has that key, too.
 """
 
 import hmac

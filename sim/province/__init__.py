@@ -1,8 +1,9 @@
 """The province: it commits records, and signs receipts, time, placements, trust lists and the profile.
 
-It is a stand-in, but it keeps its promises like a real province. It commits each batch in one SQLite transaction, then
-acknowledges the batch, and then sends the receipt. This room has the keys, the store, the registry (the rules), the
-consumer (MQTT), and a command that shows the data. Locks and edge agents do not run this code and must not import it.
+This province is a stand-in, but it keeps its promises like a real province. The province commits each batch in one
+SQLite transaction, then acknowledges the batch, and then sends the receipt. This room has the keys, the store, the
+registry (the rules), the consumer (MQTT), and a command that shows the data. Locks and edge agents do not run this code
+and must not import it.
 """
 
 from sim.environment import incomplete

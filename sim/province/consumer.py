@@ -21,7 +21,7 @@ from protocol.errors import FormatError
 from sim.province.registry import Message, Registry
 
 _RECEIVE_MAXIMUM = 20
-"""Maximum number of unacknowledged messages that the broker may send. Each message can have 128 KB."""
+"""Maximum number of unacknowledged messages that the broker may send. A message can be 128 KB long."""
 
 _log = logging.getLogger("mooring.province")
 

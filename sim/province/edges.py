@@ -1,8 +1,8 @@
 """The passes of edge agents. An edge agent may talk only to the locks in its pass from the province.
 
-An edge is admitted by name. The first key that asks for a pass under this name is bound to the name. That is safe
-because the broker lets only the edge itself use its topics. Another key gets no pass until the edge is admitted again,
-for example after the Pi was replaced.
+An edge is admitted by name. The first key that asks for a pass under this name is bound to the name. Binding the first
+key is safe, because the broker lets only the edge itself use the edge's topics. Another key gets no pass until the edge
+is admitted again, for example after the Pi was replaced.
 
 A pass lists at most 64 locks. An edge with more locks has several passes. These passes are made and sent together.
 """
@@ -71,7 +71,7 @@ class Edges:
             return current[1] if current is not None and current[0] > request.issued_at else None
 
     def changed(self) -> list[tuple[str, bytes]]:
-        """Return (edge, new passes) for each edge whose passes do not list its current locks.
+        """Return (edge, new passes) for each edge whose passes do not list the edge's current locks.
 
         These passes are sent without a request.
         """
@@ -86,7 +86,8 @@ class Edges:
             return renewed
 
     def _current(self, edge: str, public: bytes, locks: list[bytes] | None) -> tuple[int, bytes] | None:
-        """Return the time of issue and the message of the current passes, or None for an edge without locks.
+        """Return the time at which the current passes were issued, and the message with these passes. For an edge
+        without locks, return None.
 
         Passes that end soon or list other locks are replaced by new passes.
         """

@@ -110,10 +110,10 @@ class Placements:
     def code(self, listing: str, place: str | None = None, door: int = 1, link: str = LINK) -> str:
         """Return the text of the QR code for a door of a listing.
 
-        `place` is the address. If it is None, the address of the door's lock is used. Raises ConfigError
-        `listing-code.door` if the listing does not have that door. Raises ConfigError `listing-code.place` if no
-        address is given and the door has no lock, and FormatError `listing-code.form` if a value does not fit into a
-        listing code.
+        `place` is the address of the room. If `place` is None, the address of the door's lock is used. Raises
+        ConfigError `listing-code.door` if the listing does not have that door. Raises ConfigError `listing-code.place`
+        if no address is given and the door has no lock, and FormatError `listing-code.form` if a value does not fit
+        into a listing code.
         """
         doors = self._store.listing(listing).doors
         if not 1 <= door <= doors:

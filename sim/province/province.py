@@ -16,10 +16,11 @@ from sim.province.store import Listing, Lock, Registration, Store
 
 
 class Province:
-    """Keeps data and keys in `data_dir`. Once started, it speaks MQTT 5 to the broker at `broker_host`:`broker_port`.
+    """Keeps data and keys in `data_dir`. Once started, the province speaks MQTT 5 to the broker at
+    `broker_host`:`broker_port`.
 
-    Without `keys`, the keys in `data_dir` are used, and made at the first start.
-    `clock` gives epoch seconds. Receipts and signed time statements carry the time of this clock.
+    Without `keys`, the province uses the keys in `data_dir`. These keys are made at the first start. `clock` gives
+    epoch seconds. Receipts and signed time statements carry the time of this clock.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Province:
 
     @property
     def public(self) -> bytes:
-        """The public key for everything that the province signs. An installer pins it on a lock."""
+        """The public key for everything that the province signs. An installer pins this key on a lock."""
         return self.keys.signing_public
 
     @property
@@ -86,7 +87,7 @@ class Province:
             advice = f"no broker at {host}:{port} that lets us subscribe; check host and port, and that it runs"
             raise ConfigError("province.broker", advice)
         # A crash between commit and publication may lose a receipt. So the latest receipt of each lock is sent again
-        # here. It is also sent again when the lock is seen.
+        # here. The latest receipt is also sent again when the lock is seen.
         for lock in self.store.locks():
             receipt = self.store.receipt(lock.lock_id)
             if lock.edge is not None and receipt is not None:
@@ -176,7 +177,7 @@ class Province:
     def trust(self, issuers: list[Issuer], lists: list[ListEntry] | None = None) -> bytes:
         """Publish a trust list: the issuers and their revocation lists. Returns the statement.
 
-        Publish it again before locks find it too old (`trust` in the profile), even if nothing has changed.
+        Publish the list again before locks find the list too old (`trust` in the profile), even if nothing has changed.
         """
         return self._tell_all(self.registry.trust(issuers, lists or []))
 

@@ -68,9 +68,9 @@ def check_digit(number: str) -> str:
 def check_resident_id(fields: dict[str, str]) -> None:
     """Check a resident's `id_number`, and compare it with `birth_date` and `sex` if they are registered.
 
-    Raises VerificationError. The code is `resident-id.form` if the number is not 17 digits and one more character. It
-    is `resident-id.check-digit` if the last character is wrong, `resident-id.birth-date` if the number contains another
-    birth date, and `resident-id.sex` if it contains another sex.
+    Raises VerificationError. The code is `resident-id.form` if the number is not 17 digits and one more character. The
+    code is `resident-id.check-digit` if the last character is wrong, `resident-id.birth-date` if the number contains
+    another birth date, and `resident-id.sex` if the number contains another sex.
     """
     number = fields.get("id_number", "")
     if len(number) != 18 or not (number[:17].isascii() and number[:17].isdigit()):

@@ -17,10 +17,12 @@ from sim.province.store import Store
 EVERY_SECONDS = 60
 """Seconds in which at most one new statement is signed for one lock and reason."""
 OF_LOCKS = 100
-"""Maximum number of new statements in EVERY_SECONDS that refuse records signed by a lock. All locks count together."""
-OF_STRANGERS = 10
-"""Maximum number of new statements in EVERY_SECONDS that refuse records that anybody could have made. All locks count
+"""Within EVERY_SECONDS, at most this many new statements are about records that a lock signed. All locks count
 together.
+"""
+OF_STRANGERS = 10
+"""Within EVERY_SECONDS, at most this many new statements are about records that anybody could have made. All locks
+count together.
 
 Such statements only help an edge whose disk has damaged a record.
 """
@@ -29,7 +31,8 @@ ANSWERED = 8
 KEPT_OF_ONE = 4
 """Maximum number of statements kept for one lock and reason. An older statement is signed again when it is needed."""
 KEPT_OF_STRANGERS = 64
-"""Maximum number of kept statements that refuse records that anybody could have made. All locks count together."""
+"""Of the statements about records that anybody could have made, at most this many are kept. All locks count together.
+"""
 
 
 class Refusals:

@@ -1,4 +1,5 @@
-"""How the province handles a message from an edge. It commits, answers or refuses, and no message makes it fail.
+"""How the province handles a message from an edge. The province commits, answers or refuses, and no message makes the
+province fail.
 
 There is no network here: bytes come in, messages go out. When `handle` returns, all changes are on disk.
 """

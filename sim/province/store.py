@@ -27,7 +27,7 @@ CHAIN = "record.chain"
 
 QUARANTINE_ROWS = 1000
 """Maximum number of rows in quarantine for one reason. Anyone can make records that a lock did not sign. Such records
-must not fill the disk. They must also leave room for two records that a lock signed with one counter.
+must not fill the disk. There must also be room for two records that a lock signed with the same counter.
 """
 
 _SCHEMA = """
@@ -288,7 +288,7 @@ class Store:
         return sorted(end for end in ends if first <= end <= last)
 
     def quarantine(self, item: record.Record, code: str, now: int) -> None:
-        """Keep a refused record, unless QUARANTINE_ROWS records with its code are kept already.
+        """Keep a refused record, unless QUARANTINE_ROWS records with the same code are kept already.
 
         If this record is kept already, only count it.
         """
@@ -328,7 +328,7 @@ class Store:
         return [Registration(*row) for row in opened]
 
     def record_bytes(self, lock_id: bytes, counter: int) -> bytes | None:
-        """Return the committed record as the lock signed it. It is evidence in a dispute."""
+        """Return the committed record as the lock signed it. Such a record is evidence in a dispute."""
         rows = self._rows("SELECT record FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
         return rows[0][0] if rows else None
 
@@ -354,8 +354,8 @@ class Store:
         return rows[0][0] if rows else None
 
     def refusals_about(self, now: int, seconds: int, code: str, lock_id: bytes) -> tuple[int, int]:
-        """Count the refusals with that code signed within `seconds` of `now`: (number for this lock, number for all
-        locks).
+        """Count the refusals with this code that were signed less than `seconds` before or after `now`: (number for
+        this lock, number for all locks).
         """
         # Refusals far after `now` do not count. Otherwise a clock that was set back would stop signing for a long time.
         rows = self._rows(
@@ -376,7 +376,7 @@ class Store:
             self._write("INSERT OR REPLACE INTO refused VALUES (?,?,?,?)", lock_id, counter, payload_hash, row)
 
     def drop_refusals(self, code: str, lock_id: bytes | None, most: int) -> None:
-        """Keep only the `most` newest refusals with that code, of one lock or of all locks."""
+        """Delete the oldest refusals with this code, of one lock or of all locks, until at most `most` are left."""
         rows = self._rows(
             "SELECT id FROM refusals WHERE code=? AND (? IS NULL OR lock_id=?) ORDER BY id DESC LIMIT -1 OFFSET ?",
             *(code, lock_id, lock_id, most),

@@ -68,7 +68,7 @@ def _missing(counters: list[int]) -> list[int]:
 
 
 def _happened(records: list[Registration]) -> dict[str, int]:
-    """Return how often each kind happened. One record may stand for several entries or events."""
+    """Return how often each kind of entry or event happened. One record may stand for several entries or events."""
     counts: Counter[str] = Counter()
     for item in records:
         counts[KINDS.get(item.kind, str(item.kind))] += item.count

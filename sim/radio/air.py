@@ -1,6 +1,6 @@
-"""The air: one `Air` connects every controller of a site. It can lose packets, delay them and cut connections.
+"""The air: one `Air` connects every controller of a site. The air can lose packets, delay packets and cut connections.
 
-It extends bumble's LocalLink in these points:
+The class `Air` extends bumble's LocalLink in these points:
 - Advertisements reach only controllers that listen. With 200 locks, most of the load would come from sending every
   advertisement to every controller.
 - A radio can be out of range or without power.
@@ -31,7 +31,7 @@ logging.getLogger("bumble").setLevel(logging.CRITICAL)
 
 
 class AirController(Controller):
-    """A BLE controller. Its ACL packets are as long as data length extension allows (Core, Vol 6, Part B, 2.4)."""
+    """A BLE controller. ACL packets are as long as data length extension allows (Core, Vol 6, Part B, 2.4)."""
 
     le_acl_data_packet_length = 251
     _last_handle = 0
@@ -39,8 +39,8 @@ class AirController(Controller):
     def allocate_connection_handle(self) -> int:
         """Return a new handle.
 
-        Handles of ended connections are not used again. A lock that does not know of the end yet may still use such a
-        handle.
+        Handles of ended connections are not used again. A lock that has not noticed the end of the connection may still
+        use such a handle.
         """
         self._last_handle = self._last_handle % 0xEFF + 1
         return self._last_handle
@@ -51,8 +51,8 @@ class AirController(Controller):
             self.on_le_disconnected(stale, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
         super().on_le_connect_ind(packet)
 
-    # bumble writes each packet as coloured text for its log, even if nobody reads the log. With many locks, this text
-    # took a tenth of the processor's time. So these two methods do the same work without the text.
+    # bumble writes each packet as coloured text for its log, even if nobody reads the log. With many locks, writing
+    # this text took a tenth of the processor's time. So these two methods do the same work without the text.
 
     def on_hci_packet(self, packet: hci.HCI_Packet) -> None:
         """Take a packet from the host."""
@@ -104,7 +104,7 @@ class PartFault:
     """A fault that hits one part of a message. From now on, matching parts are counted from 1, and the fault hits the
     part with the number `at`.
 
-    `what` is "drop", "duplicate", "delay" (by `seconds`, together with everything after it in that direction) or "cut"
+    `what` is "drop", "duplicate", "delay" (by `seconds`, together with everything later in the same direction) or "cut"
     (the connection breaks instead). If `carried_by` is given, only a "notification" or only a "write" matches. Only
     values with more bytes than `longer_than` match. The default 1 leaves out the State characteristic. If `between` is
     given, only connections of the radio with this address match.
@@ -180,7 +180,7 @@ class Air(LocalLink):
                     controller.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
 
     def power_off(self, controller: Controller) -> None:
-        """Take a controller off the air. Its peers see their connections time out."""
+        """Take a controller off the air. For the peers of this controller, the connections time out."""
         controller.le_legacy_advertiser.stop()
         for advertising in controller.advertising_sets.values():
             advertising.stop()
@@ -273,7 +273,7 @@ class Air(LocalLink):
     def send_ll_control_pdu(
         self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu
     ) -> None:
-        # A receiver that lost its power has left the air. Its peers learn that by timeout.
+        # A receiver that lost its power has left the air. The peers of this receiver notice this by a timeout.
         if self.find_le_controller(receiver_address) is not None:
             super().send_ll_control_pdu(sender_address, receiver_address, packet)
 

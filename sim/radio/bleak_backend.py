@@ -1,8 +1,8 @@
 """A bleak backend over bumble, so that unmodified bleak code uses an adapter on the simulated air.
 
 `install` replaces the two functions by which bleak chooses its platform backend, because bleak offers no way to add a
-backend. This backend behaves like BlueZ where it matters. A device must have been seen before it can be connected,
-connections are made one after another, and the adapter negotiates the MTU.
+backend. This backend behaves like BlueZ where it matters. A device must have been seen before it can be connected.
+Connections are made one after another. The adapter negotiates the MTU.
 """
 
 import asyncio

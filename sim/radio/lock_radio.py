@@ -43,7 +43,7 @@ class LockRadio:
     def __init__(self, air: Air, address: str) -> None:
         self.address = address
         self.endpoint = ""
-        """The value for MOORING_RADIO, known within `listening`."""
+        """The value for MOORING_RADIO. The value is known only inside `listening`."""
         self.on_air = asyncio.Event()
         """Set while the lock advertises."""
         self._air = air

@@ -16,7 +16,7 @@ async def _wake_alone(door: Door) -> None:
 
 
 async def _back_in_reach(script: Script) -> str:
-    """Bring the edge agent back in reach, and wait for the lock's answer to the first signed time.
+    """Bring the edge agent back into reach, and wait for the lock's answer to the first signed time.
 
     Returns "taken" if the lock took the time, otherwise the code of the refusal.
     """

@@ -13,7 +13,7 @@ _BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
 
 
 async def _written(door: Door, alarms: int) -> None:
-    """Wait until the lock has made `alarms` records of its switches."""
+    """Wait until the lock has made `alarms` records about the switches of the door."""
     kinds = [str(kind) for kind in _ALARMS]
     await door.until(
         f"{counted(alarms, 'record')} of the door",

@@ -1,4 +1,4 @@
-"""Taps with noise on every line and radio. A seed chooses the faults. The results of the taps are counted."""
+"""Scenarios of taps with noise on every line and radio. A seed chooses the faults. The results of taps are counted."""
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,12 +34,12 @@ DEAF = 0.02
 class Tally:
     """The results of guests' taps. A tap counts once, even if it took two tries.
 
-    `taps` is the number of taps by guests who may come in. `at_once` counts those taps that opened the door at the
-    first try, and `again` those that opened it at the second try. `unfinished` counts the taps that never opened the
-    door. `wrong` is the number of openings for somebody who may not come in. `wedged` is the number of times that the
-    door served neither of two successive clean taps over the same radio. `opened` is the number of tries that opened
-    the door, including clean ones. `slowest` is the longest time in seconds that a guest waited in a try that opened
-    the door.
+    `taps` is the number of taps by guests who may come in. `at_once` counts the taps that opened the door at the first
+    try, and `again` counts the taps that opened the door at the second try. `unfinished` counts the taps that never
+    opened the door. `wrong` is the number of openings for somebody who may not come in. `wedged` is the number of times
+    that the door served neither of two successive clean taps over the same radio. `opened` is the number of tries that
+    opened the door, including clean ones. `slowest` is the longest time in seconds that a guest waited in a try that
+    opened the door.
     """
 
     taps: int = 0
@@ -59,8 +59,9 @@ class Tally:
 
 
 def habits(chance: random.Random) -> Habits:
-    """Choose a wallet's habits at random: short or extended APDUs, large or small reads, whether it ignores Le, and
-    whether it fills the NDEF file late."""
+    """Choose a wallet's habits at random. The wallet may use short or extended APDUs, take large or small reads, ignore
+    Le, and fill the NDEF file late.
+    """
     short = chance.random() < 0.3
     return Habits(
         max_read=chance.choice((15, 59, 255, 0x7FFF)),
@@ -136,7 +137,8 @@ class Crew:
         return tally
 
     async def _try(self, visitor: Visitor, tally: Tally, chance: random.Random | None = None) -> bool:
-        """Tap once. `chance` chooses the noise. Without `chance` there is no noise. Returns whether the door opened."""
+        """Tap once. `chance` chooses the noise. If `chance` is None, there is no noise. Returns whether the door
+        opened."""
         self.door.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
         self.site.air.go_wrong()
         if chance is not None and chance.random() < BROKEN_PARTS:

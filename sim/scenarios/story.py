@@ -46,7 +46,7 @@ class Script:
         return self.site.edges[0]
 
     def promise(self, claim: str | Phrase, held: bool, **fields: Any) -> None:
-        """Record a claim, and whether the claim holds now. `claim` is a phrase, or the text of a phrase. If it is a
+        """Keep a claim, and whether the claim holds now. `claim` is a phrase, or the text of a phrase. If `claim` is a
         text, `fields` are the fields of the phrase.
         """
         said = claim if isinstance(claim, Phrase) else Phrase(claim, fields)
@@ -68,7 +68,7 @@ class Script:
 
 @dataclass(frozen=True)
 class Story:
-    """A scenario. `tells` describes it in one line, and `plan` describes its site."""
+    """A scenario. `tells` describes the scenario in one line, and `plan` describes the scenario's site."""
 
     name: str
     tells: str
@@ -81,7 +81,9 @@ stories: dict[str, Story] = {}
 
 
 def story(name: str, tells: str, **plan: Any) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
-    """Return a decorator that turns an async function into a scenario. `plan` has fields of the `Plan` for its site."""
+    """Return a decorator that turns an async function into a scenario. `plan` has fields of the `Plan` for the
+    scenario's site.
+    """
 
     def add(play: Callable[[Script], Awaitable[None]]) -> Story:
         stories[name] = Story(name, tells, play, Plan(**plan))
@@ -249,7 +251,9 @@ _CONSOLE_PHASES = (
 
 
 def phases(door: Door) -> dict[str, float]:
-    """Return the milliseconds of each phase of the first opening, and of the time from the opening to the receipt."""
+    """Return how many milliseconds each phase of the first opening took, and how many milliseconds passed from the
+    opening to the receipt.
+    """
     tap = next((tap for tap in door.taps if tap.opened), None)
     if tap is None:
         return {}

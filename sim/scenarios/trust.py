@@ -66,7 +66,7 @@ async def _revoked_document(script: Script) -> None:
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     lists = [ListEntry(_STATUS, trust.STATUS_LIST, 0, _URI, {1: 2, -1: 1, -2: point[1:33], -3: point[33:]})]
 
-    # The list has half a million documents, and a thousand of them are revoked. It fills half of a statement.
+    # The list has half a million documents, and a thousand of them are revoked. The list fills half of a statement.
     others = dict.fromkeys(site.random.sample(range(100, 499_000), 1000), 1)
 
     def token(statuses: dict[int, int], signer: ec.EllipticCurvePrivateKey = key) -> bytes:

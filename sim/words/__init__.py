@@ -1,9 +1,9 @@
 """The texts that the simulator shows to people, in English and in Chinese.
 
-A `phrase` is written in English where it is used, with named fields: `phrase("opened after {ms:.0f} ms", ms=12.5)`. Its
-English text is also the key of its translation, in `sim/words/zh/`. A phrase becomes text only when it is shown,
-because the language of the reader is not known before. Output for programs (JSON, error codes, events of the console)
-is in no language and needs no phrase.
+A `phrase` is written in English where it is used, with named fields: `phrase("opened after {ms:.0f} ms", ms=12.5)`. The
+English text of a phrase is also the key of its translation, in `sim/words/zh/`. A phrase becomes text only when it is
+shown, because the language of the reader is not known before. Output for programs (JSON, error codes, events of the
+console) is in no language and needs no phrase.
 
 To add a third language, add a folder of translations, and add the language's code to `LANGUAGES` and `_TRANSLATIONS`.
 """
@@ -20,8 +20,9 @@ from sim.words.zh import ZH
 LANGUAGES = ("en", "zh")
 _TRANSLATIONS: dict[str, Mapping[str, str]] = {"en": {}, "zh": ZH}
 _LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")
-"""Variables that name the language of messages. The first variable that is set and not empty counts (POSIX.1-2017,
-8.2)."""
+"""Variables that name the language of messages. The first variable that is set and not empty names the language
+(POSIX.1-2017, 8.2).
+"""
 
 
 @dataclass(frozen=True)

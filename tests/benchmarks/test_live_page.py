@@ -1,4 +1,4 @@
-"""How soon a change at a door is drawn by a browser, and how much longer a scenario takes while a page is open."""
+"""Measures how soon a browser draws a change at a door, and how much longer a scenario takes while a page is open."""
 
 import asyncio
 import time
@@ -41,20 +41,19 @@ _DRAWN = """() => {
   };
   new MutationObserver(look).observe(document.querySelector("main"), {childList: true, subtree: true});
 }"""
-"""Remembers when each moment of the newest tap is drawn: the DOM has the row of the moment, and the next animation
-frame has run.
-"""
+"""Remembers when each moment of the newest tap is drawn. A moment is drawn when the DOM has its row and the next
+animation frame has run."""
 
 
 def drawn(page: "Page", tap: str) -> dict[str, float]:
-    """Wait until all moments of this tap are drawn. Return for each moment when it was drawn, in seconds since 1970."""
+    """Wait until all moments of this tap are drawn. Return when each moment was drawn, in seconds since 1970."""
     page.wait_for_function("tap => Object.values(drawn[tap]).every((at) => at !== null)", arg=tap)
     found: dict[str, float] = page.evaluate("tap => drawn[tap]", tap)
     return {name: at / 1000 for name, at in found.items()}
 
 
 def delays(tap: Tap, at: dict[str, float]) -> list[float]:
-    """For each moment of the lock, return the milliseconds from the report to the drawing.
+    """Return the milliseconds from the report to the drawing, for each moment of the lock.
 
     Reports have monotonic times. Browser and server are on one machine, so both have the same time of day.
     """

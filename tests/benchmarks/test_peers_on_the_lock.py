@@ -1,9 +1,9 @@
-"""P-256 on the lock's interpreter, beside the two Python libraries that users of MicroPython could take instead.
+"""Compares P-256 on the lock's interpreter with the two Python libraries that users of MicroPython could take instead.
 
 Neither library runs on MicroPython as it stands, because both need modules of CPython's standard library. So this file
-writes stand-ins for these modules into a temporary folder. The files with the mathematics are those of the packages,
-unchanged. embit computes with the constants of P-256, because it knows only the curve of Bitcoin. Both libraries do
-less than ours: neither hides the private key from somebody who measures times, and embit's ECDH takes any point.
+writes stand-ins for these modules into a temporary folder. The files with the mathematics come from the packages, and
+are not changed. embit computes with the constants of P-256, because it knows only the curve of Bitcoin. Both libraries
+do less than ours: neither hides the private key from somebody who measures times, and embit's ECDH takes any point.
 """
 
 import json

@@ -1,12 +1,13 @@
-"""Our verifier on CPython beside two other libraries: the time for the same response, and what each library checks.
+"""Compares our verifier on CPython with two other libraries: how long the same response takes, and what each one
+checks.
 
-The response is that of a phone with one driving licence, which `pymdoccbor` issued. "bare" is not a verifier. "bare"
-does only what every verifier has to do, with `cbor2` and `cryptography`: decode, hash the elements, read one
-certificate, and verify three signatures. "bare" compares nothing. So "bare" shows how little time a verifier could
-take.
+The response comes from a phone with one driving licence. `pymdoccbor` issued this licence. "bare" is not a verifier.
+"bare" uses `cbor2` and `cryptography`, and does only what every verifier has to do: it decodes, hashes the elements,
+reads one certificate, and verifies three signatures. "bare" compares nothing. So "bare" shows how little time a
+verifier could take.
 
-Each library also gets responses with one defect each. So the table of checks shows what the libraries do, and not what
-they promise.
+Each library also gets responses that have exactly one defect. So the table of checks shows what the libraries do, and
+not what they promise.
 """
 
 import hashlib

@@ -37,8 +37,9 @@ def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         whole = multiplications(counting.calls)
         rows.append((name, commands, counting.calls["verify"], whole, whole - idle))
 
-    # `idle` is the number of multiplications done while the door is idle. With these multiplications, the lock makes a
-    # key and an ECDH to encapsulate the record. If a document is shown, the lock also makes the key of the session.
+    # `idle` is the number of multiplications that are done while the door is idle. To encapsulate the record, the lock
+    # makes a key with one multiplication, and computes an ECDH with another. If a document is shown, the lock also
+    # makes the key of the session.
     visit("check-in", lambda: doorway.tap(guest.phone), 3)
     doorway.reboot()
     visit("ID, after a power cut", lambda: doorway.tap(guest.plain_phone), 3)

@@ -1,4 +1,4 @@
-"""Waits between attempts grow up to a limit. Half of each wait is random."""
+"""The waits between attempts grow up to a limit. Half of each wait is random."""
 
 from edge_agent.backoff import Backoff
 

@@ -1,4 +1,4 @@
-"""The edge makes its key once, and only the key file's owner can read the key. Passes for another key are refused."""
+"""The edge makes its key once, and only the key file's owner can read the key. A pass for another key is refused."""
 
 from pathlib import Path
 

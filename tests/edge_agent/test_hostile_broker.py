@@ -52,7 +52,7 @@ def attacked(folder: Path, broker: HostileBroker, after: Callable[[UplinkEdge], 
 
 
 async def honest(session: Session) -> None:
-    """Serve the connection after an attack. Send a command on it."""
+    """Serve the connection that follows an attack. Send a command on this connection."""
     await session.send(publish(CMD, COMMAND))
 
 

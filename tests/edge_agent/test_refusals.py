@@ -181,7 +181,7 @@ def test_a_refusal_for_a_reason_that_this_agent_does_not_know_keeps_the_record_a
 
 
 def test_a_refusal_of_another_payload_under_that_counter_does_nothing(edge: Edge, lock: SigningLock) -> None:
-    """The refusal is about a record that is not stored here. That record has the same counter as ours.
+    """The refusal is about a record that is not stored here. The refused record has the same counter as ours.
 
     The lock or a stranger made that record.
     """

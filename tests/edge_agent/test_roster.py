@@ -123,7 +123,9 @@ def fake_address(number: int) -> str:
 
 
 def flood(ether: Ether, count: int, until: float, anew: bool, **looks: Any) -> None:
-    """Let `count` addresses advertise as the lock until the time `until`. With `anew`, each scan has new addresses."""
+    """Until the time `until`, let `count` addresses advertise as if each of them were the lock. With `anew`, each scan
+    has new addresses.
+    """
     numbers = itertools.count(1)
 
     def scan() -> None:
@@ -188,7 +190,8 @@ def test_a_proven_lock_is_tried_on_its_schedule_as_if_a_hundred_fakes_were_not_t
 
     for fakes in (0, 100):
         visit(fakes)
-    # Both runs draw random parts from one source, so their waits differ. In both runs, the waits grow to 60 s.
+    # Both runs draw random parts from one source, so the waits of the two runs differ. In both runs, the waits grow to
+    # 60 s.
     assert len(waits[100]) >= 33 and abs(len(waits[100]) - len(waits[0])) <= 8
     assert max(waits[100]) <= 61 and max(waits[0]) <= 61
 

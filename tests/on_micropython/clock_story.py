@@ -1,5 +1,5 @@
-"""A story of a clock, a crystal and a province, and of a courier that may do anything. It is a list of steps, and is
-played on both runtimes.
+"""A story of a clock, a crystal and a province, and of a courier that may do anything. The story is a list of steps,
+and is played on both runtimes.
 
 A step is `[what, amount]`. Only this module knows the true time. `play` reports the errors of the clock.
 """

@@ -2,8 +2,8 @@
 
 Prints one JSON object: {library: {operation: [ms, KB of garbage]}}.
 
-Every library gets the same digest, keys and nonces, and their results are compared. The arguments are the folder with
-`embit`, and a folder with `ecdsa` (`tests/benchmarks/test_peers_on_the_lock.py` makes both ready).
+Every library gets the same digest, keys and nonces. The results of the libraries are compared. The arguments are the
+folder with `embit`, and a folder with `ecdsa` (`tests/benchmarks/test_peers_on_the_lock.py` makes both ready).
 """
 
 import gc
@@ -64,7 +64,8 @@ assert measure("ours", "verify", lambda: crypto.verify("P-256", public, "SHA-256
 shared = measure("ours", "ECDH", lambda: crypto.ecdh("P-256", private, peer))
 r, s = number(signature[:32]), number(signature[32:])
 
-# embit knows only the curve of Bitcoin, but its formulas take any curve. These are the constants that it computes with.
+# embit knows only the curve of Bitcoin, but its formulas take any curve. These are the constants with which embit
+# computes.
 generator = (ecdsa.generator_256.x(), ecdsa.generator_256.y(), 1)
 embit.SECP256K1 = curve = embit.EllipticCurve(P, -3, B)
 embit.SECP256K1_G, embit.SECP256K1_ORDER, embit.SECP256K1_ORDER_HALF = generator, N, N // 2

@@ -5,8 +5,8 @@ The keys are those of `tests.support.link_keys`. Admission and the check of edge
 begins with "no" is refused. The statement "grow" adds one record, "fresh" changes a fact of the HELLO, and "slow" takes
 a tenth of a second.
 
-The lock's ticks do not advance by themselves. The statement "slow" advances them. A line on stdin advances them by the
-number of milliseconds in the line.
+The lock's ticks do not advance by themselves. The statement "slow" advances the ticks. A line on stdin advances the
+ticks by the number of milliseconds in the line.
 """
 
 import asyncio

@@ -143,8 +143,9 @@ class Memory:
 
 
 class Edge:
-    """An edge's end of connection `number`. It computes its keys in advance, so that the computation adds no
-    moments."""
+    """An edge's end of connection `number`. The edge computes its keys in advance, so that this computation adds no
+    moments.
+    """
 
     def __init__(self, stack: Stack, number: int) -> None:
         self.stack, self.number = stack, number

@@ -1,7 +1,7 @@
 """Moments at which a radio event may interrupt the firmware. Tests run a story once for each moment, on both runtimes.
 
-The moments are calls of the stack and of the cryptography, reads of the clock, and printed lines. On the chip, the
-radio's task may deliver events at these places, and at others.
+The moments are calls of the Bluetooth stack, calls of the cryptography, reads of the clock, and printed lines. On the
+chip, the radio's task may deliver events at these places, and at others.
 """
 
 import builtins

@@ -108,7 +108,7 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
 
 
 def next_record(story: Story, journal: Journal) -> bytes:
-    """Return a record that continues the chain. To save time, it is neither sealed nor signed."""
+    """Return a record that continues the chain. To save time, the record is neither sealed nor signed."""
     payload = cbor.encode([1, story.own.lock_id, journal.next_counter, journal.head, bytes(500)])
     protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: "mooring/record"})
     return cbor.encode([protected, {}, payload, bytes(64)])
@@ -138,7 +138,7 @@ def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[st
                     for each in trial:
                         each.power = left
                     if not _boot_is_cut(story, done, trial):
-                        again = None  # the boot has no more than `again` operations, so it was not cut
+                        again = None  # the boot was not cut, because it has no more than `again` operations
                     for each in trial:
                         each.power = None
                 try:

@@ -139,7 +139,7 @@ class Story:
         self.say("floor", self.lock.clock.persisted)
 
     def take_grant(self, serial: int) -> None:
-        """Deliver a grant for eight guests, and its extension."""
+        """Deliver a grant for eight guests, and then an extension of this grant."""
         until = NOW + serial * 10**7
         named = [bytes([number + 1]) * 32 for number in range(8)]
         grant = Grant(STAY, serial, "HZ-1", NOW - 100, until, 8, named, False, until, bytes(16))
@@ -188,7 +188,7 @@ class Story:
         return [(number, self.kept[number][0], self.kept[number][1]) for number in sorted(self.kept)]
 
     def receipt(self, behind: int) -> None:
-        """Deliver a receipt for all records except the latest `behind` records."""
+        """Deliver a receipt. `behind` is the number of the newest records that this receipt does not cover."""
         through = self.lock.journal.next_counter - 1 - behind
         if through <= self.lock.journal.through:
             return

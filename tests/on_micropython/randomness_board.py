@@ -1,8 +1,8 @@
 """MicroPython runs this program as one boot of a lock. After each boot, the chip's generator gives the same numbers.
 
 The first argument is `enrol` or `boot`. For `boot`, there is a second argument. With `secret`, numbers are drawn as the
-firmware draws them. With `nothing`, all numbers come only from the chip's generator. Prints one line of JSON: each
-number drawn, in hex, by its purpose.
+firmware draws them. With `nothing`, all numbers come only from the chip's generator. Prints one line of JSON. The line
+maps each purpose to the number that was drawn for this purpose, in hex.
 """
 
 import json

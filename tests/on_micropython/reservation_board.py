@@ -57,7 +57,8 @@ def main() -> None:
                 left.apply(log[done][1], log[done][2], True)
             cut = last if done == len(log) else None
             lives.append((before[0], before[1], cut, boot(left), boot(left)))
-    # Also cut the power while the firmware runs. Then a number that the firmware draws in spite of the cut counts too.
+    # Also cut the power while the firmware runs. If the firmware then draws a number in spite of the cut, this number
+    # counts too.
     for operations in range(len(log) + 1):
         left = MemoryFlash(BLOCKS, start)
         left.power = [operations]

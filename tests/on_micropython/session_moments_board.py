@@ -1,9 +1,9 @@
 """Run by either runtime. A phone's connection ends during its tap, once at each possible moment, in one of the modes.
 
-After each end, the tap must have ended with the right answer or as a lost connection, the link's service must still be
-registered, and the next phone must be served. The argument is "server", "client" or "memory". With "memory" the
-connection does not end. Instead, the lock runs out of memory when it reads what the phone has written. This is tried
-for each write of the phone. Prints the number of moments or writes, and the errors.
+After each such end, the tap must have given the right answer or the error of a lost connection. The link's service must
+still be registered, and the next phone must be served. The argument is "server", "client" or "memory". With "memory"
+the connection does not end. Instead, the lock runs out of memory when it reads what the phone has written. This is
+tried for each write of the phone. Prints the number of moments or writes, and the errors.
 """
 
 import asyncio

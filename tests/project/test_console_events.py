@@ -20,7 +20,7 @@ def listed() -> dict[str, set[str]]:
 
 
 def names(first: ast.expr) -> list[str]:
-    """Return the events that the first argument of a call names. Return no event if the argument is a variable."""
+    """Return the names of events in the first argument of a call. Return no event if the argument is a variable."""
     if isinstance(first, ast.Constant):
         return [str(first.value)]
     if isinstance(first, ast.BinOp) and isinstance(first.left, ast.Constant):
@@ -30,7 +30,7 @@ def names(first: ast.expr) -> list[str]:
 
 
 def emitted(sources: list[Path]) -> dict[str, set[str]]:
-    """Return the events that the sources print, each with its fields from all places that print it."""
+    """Return the events that the sources print. Each event has its fields from all places that print this event."""
     found: dict[str, set[str]] = {}
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):

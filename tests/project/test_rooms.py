@@ -47,7 +47,7 @@ def test_imports_are_absolute() -> None:
 
 
 def test_no_parameter_of_sqlite_is_numbered() -> None:
-    """Python 3.12.0 to 3.12.3 takes `?1` for a name, and warns if the values come as a sequence."""
+    """The versions 3.12.0 to 3.12.3 of Python take `?1` for a name, and warn if the values come as a sequence."""
     numbered = re.compile(r"[ =(<>]\?[0-9]")
     assert numbered.search("WHERE code=?1") and not numbered.search("WHERE code=?")
     assert [name(file) for file in sources("edge_agent", "sim") if numbered.search(file.read_text("utf-8"))] == []

@@ -269,7 +269,7 @@ def test_every_event_opens_at_the_province_as_the_lock_wrote_it() -> None:
 
 
 def test_only_entries_that_were_counted_may_leave_open_whose_they_were() -> None:
-    # This also holds for a single entry, because the tally counts entries without telling guests apart.
+    # This rule also holds for a single entry, because the tally counts entries without telling guests apart.
     for together in ({**entry(), 6: None, 11: 40}, {**entry(), 6: None, 11: 1}):
         assert opened(CHAIN.sign(CHAIN.payload(together, 1, record.GENESIS))) == together
     with pytest.raises(FormatError):

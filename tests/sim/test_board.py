@@ -1,4 +1,4 @@
-"""The stand-in `machine` reports the lock's pins to the host, and its UART waits without taking CPU time."""
+"""The stand-in `machine` reports the lock's pins to the host. A UART of this stand-in waits without taking CPU time."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Right from the boot, the whole lock behaves as the installer's fittings say."""
+"""From the boot on, the whole lock behaves as the installer's fittings say."""
 
 import asyncio
 from pathlib import Path

@@ -28,7 +28,7 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def power_cycle(image: Path, tmp_path: Path, source: str, cut: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `source` on the interpreter with the flash `image`, and cut the power at `cut`."""
+    """Run `source` on the interpreter with the flash `image`. Cut the power at the operation `cut`."""
     script = tmp_path / "board.py"
     script.write_text(source)
     lock = interpreter.find()

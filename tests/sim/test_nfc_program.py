@@ -26,7 +26,7 @@ def test_as_a_program_of_its_own_it_is_found_on_a_socket_and_tells_of_each_tap()
         try:
             host, port = (await started.stdout.readline()).decode().strip().split(":")
             line, writer = await asyncio.open_connection(host, int(port))
-            # This test uses no driver. A driver would give up if the program is slow on a busy machine.
+            # This test uses no driver. A driver would give up if the program were slow on a busy machine.
             writer.write(bytes.fromhex(ACK) + WAKE)
 
             async def command(content: str) -> str:

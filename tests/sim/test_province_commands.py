@@ -33,7 +33,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_connection_stays_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No command leaves a connection to SQLite open, however the command ends. Python 3.13 warns of each one."""
+    """No command leaves a connection to SQLite open, however the command ends. Python 3.13 warns of each connection
+    that stays open.
+    """
     opened: list[sqlite3.Connection] = []
 
     class Kept(sqlite3.Connection):

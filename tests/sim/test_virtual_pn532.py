@@ -279,7 +279,7 @@ def test_what_is_paced_takes_its_time(paced: bool) -> None:
             await asyncio.sleep(0.0001)
             if scene.now() - began < 0.00015:
                 host.board.hear(bytes.fromhex("0000ff02fed4022a00"))
-        assert (scene.now() - began > 0.0015) is paced  # 19 bytes of ACK and answer, at 115200 baud
+        assert (scene.now() - began > 0.0015) is paced  # ACK and answer: 19 bytes at 115200 baud
 
     with_host(story, paced=paced)
 

@@ -12,7 +12,7 @@ from sim.words.zh import ZH
 from tests.support.sources import name, sources
 
 PLACES = {"phrase": 0, "promise": 0, "let_in": 1, "refused": 1, "story": 1}
-"""For each function that takes the text of a phrase: the place of this text among the arguments."""
+"""Some functions take the text of a phrase. This map has the place of the text among the arguments of each function."""
 
 
 def literals(node: ast.expr) -> list[str]:

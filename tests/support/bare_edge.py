@@ -1,4 +1,4 @@
-"""A bare GATT client for tests of the lock's end of the link. It can send any bytes, valid or not."""
+"""A bare GATT client for tests of the lock's end of the link. The client can send any bytes, valid or not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ KEYS = LinkKeys(crypto)
 
 
 class Edge:
-    """A bare GATT client that can send any bytes, valid or not. After `handshake` it seals its messages."""
+    """A bare GATT client that can send any bytes, valid or not. After `handshake`, the client seals its messages."""
 
     def __init__(self) -> None:
         self.session: Session | None = None

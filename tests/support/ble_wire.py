@@ -1,4 +1,5 @@
-"""One GATT connection without a Bluetooth stack, for tests about time. It works on any clock, real or virtual.
+"""One GATT connection without a Bluetooth stack, for tests about time. The connection works on any clock, real or
+virtual.
 
 One end replaces the lock's `bluetooth.BLE`. The other end is the `BleLine` of a phone that is the central.
 `ble_world.py` has the whole stack.

@@ -54,7 +54,7 @@ class BleWorld:
     log: list[dict[str, Any]] = field(default_factory=list)
 
     async def phone(self, *modes: Any, habits: BleHabits | None = None, **settings: Any) -> Phone:
-        """Return a phone in this process that offers the BLE `modes`. By default it has no NFC retrieval."""
+        """Return a phone in this process that offers the BLE `modes`. By default, the phone has no NFC retrieval."""
         self.phones += 1
         address = f"E2:00:00:00:00:{self.phones:02X}"
         controller = self.air.controller(f"phone-{self.phones}", address)
@@ -163,7 +163,7 @@ class EchoEdge:
         self._client: BleakClient | None = None
 
     async def run(self) -> None:
-        """Keep the connection up until cancelled."""
+        """Keep the connection up until this task is cancelled."""
         while True:
             gone = self._gone = asyncio.Event()
 

@@ -1,7 +1,7 @@
 """A real browser for the tests of the live page: Chromium, headless, driven by Playwright.
 
-Playwright's own browsers are never downloaded. Where Playwright or Chromium is missing, tests skip, and in continuous
-integration they fail.
+Playwright's own browsers are never downloaded. Where Playwright or Chromium is missing, tests are skipped. In
+continuous integration, the tests fail instead.
 """
 
 import os
@@ -36,7 +36,7 @@ _OPTIONS = (
 WIDE, NARROW = (1280, 800), (390, 844)
 """Sizes of a window in pixels: that of a small laptop, and that of a phone."""
 FOREVER_MS = 0
-"""Waits for elements and events have no limit. The test runner ends a test that hangs."""
+"""A wait for an element or an event has no limit. The test runner ends a test that hangs."""
 
 
 def program() -> str | None:
@@ -48,7 +48,9 @@ def program() -> str | None:
 
 @contextmanager
 def running() -> Iterator["Browser"]:
-    """Run the browser. Where there is no browser, the test is skipped, and in continuous integration it fails."""
+    """Run the browser. Where there is no browser, the test is skipped. In continuous integration, the test fails
+    instead.
+    """
     found = program()
     if found is None:
         if os.environ.get("CI") == "true":
@@ -100,7 +102,8 @@ class Window:
         self.requests.append(request.url)
 
     def _said(self, message: "ConsoleMessage") -> None:
-        # The browser reports each answer that is not 2xx, and each connection that breaks. The page has to handle both.
+        # The browser reports each answer that is not 2xx, and each connection that breaks. The page has to handle both
+        # cases.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self.errors.append(message.text)
 

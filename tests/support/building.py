@@ -104,7 +104,7 @@ class WiredLink:
 
 
 class Building:
-    """An edge agent with its state directory. `links` holds its links by address."""
+    """An edge agent with its state directory. `links` holds the agent's links by address."""
 
     def __init__(
         self, folder: Path, port: int, *locks: SigningLock, key: str = PROVINCE_PUBLIC.hex(), listed: bool = True

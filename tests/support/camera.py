@@ -24,8 +24,8 @@ def of_pdf(pdf: bytes, dpi: float) -> Image.Image:
 
 
 def photographed(picture: Image.Image, degrees: float, light: float, blur: float) -> Image.Image:
-    """Return `picture` as a camera gives it: turned by `degrees`, with only the part `light` of its brightness, and
-    blurred by `blur` pixels.
+    """Return `picture` as a camera gives it: turned by `degrees`, darker, and blurred by `blur` pixels. `light` is the
+    part of the brightness that remains.
     """
     wall = Image.new("RGB", (picture.width + 200, picture.height + 200), (150, 140, 130))
     wall.paste(picture, (100, 100))

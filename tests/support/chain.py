@@ -23,13 +23,15 @@ OCCUPANCY = [2, 1, 1, NOW + 86400]
 
 
 def check_in(**fields: str) -> dict[Any, Any]:
-    """Return the body of a resident's check-in. `fields` replace its fields; an empty string leaves a field out."""
+    """Return the body of a resident's check-in. `fields` replace fields of this body. An empty string leaves a field
+    out.
+    """
     shown = {name: text for name, text in {**RESIDENT, **fields}.items() if text}
     return {1: 1, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 8: shown, 9: "mdoc", 12: OCCUPANCY}
 
 
 def entry() -> dict[Any, Any]:
-    """Return the body of a later opening. The upper end of its time interval is unknown."""
+    """Return the body of a later opening. The upper end of the time interval in this body is unknown."""
     return {1: 2, 2: NOW, 3: None, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 9: "mdoc", 11: 1, 12: OCCUPANCY}
 
 
@@ -41,7 +43,7 @@ def event(kind: int, what: str, count: int = 1) -> dict[Any, Any]:
 class Chain:
     """A chain of records. `records` are in the order of their counters.
 
-    They are sealed to `sealing_public` and signed with the lock's identity key.
+    The records are sealed to `sealing_public` and signed with the lock's identity key.
     """
 
     def __init__(self, sealing_public: bytes) -> None:

@@ -1,7 +1,7 @@
 """The ticks of the chip, controlled by a test.
 
-The counter is part of the chip, like the flash and the radio, so a test may replace it. Where the firmware runs in the
-simulator, `sim/board/boot.py` does the same.
+The counter is part of the chip, like the flash and the radio, so a test may replace it. In the simulator,
+`sim/board/boot.py` does the same for the firmware.
 """
 
 from collections.abc import Callable

@@ -50,7 +50,7 @@ def _counts(code: CodeType) -> bool:
 class Steps:
     """Runs functions, and counts comparisons of secrets and the bytecode steps of our own code.
 
-    `compared` and `taken` are the counts.
+    `compared` is the number of comparisons, and `taken` is the number of steps.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,9 @@ class Work:
         self._crypto = counting
 
     def of(self, act: Callable[[], object]) -> dict[str, int]:
-        """Run `act`. Count calls of the cryptography by name, comparisons, and bytecode steps of our own code."""
+        """Run `act`. Count the calls of each function of the cryptography, the comparisons, and the bytecode steps of
+        our own code.
+        """
         self._crypto.calls.clear()
         steps = Steps()
         steps.of(act)

@@ -1,7 +1,7 @@
 """A province that only counts, for tests which check that no record is lost or committed twice.
 
-It is a real MQTT client on the shared subscription. It commits records by key and gives receipts. Unlike
-`sim.province`, it opens no records and knows no profiles.
+This province is a real MQTT client on the shared subscription. The province commits records by key and gives receipts.
+Unlike `sim.province`, this province opens no records and knows no profiles.
 """
 
 import socket
@@ -91,7 +91,7 @@ class CountingProvince:
         return signed
 
     def register(self, lock: SigningLock) -> None:
-        """Give receipts to this lock too from now on."""
+        """From now on, also give receipts to this lock."""
         self._locks[lock.lock_id] = lock
 
     def send(self, edge: str, leaf: str, payload: bytes) -> None:

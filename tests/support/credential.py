@@ -1,6 +1,6 @@
-"""An issuer and a phone for tests, made with `cryptography` and `cbor2`. They can do every step wrongly on request.
+"""An issuer and a phone for tests, made with `cryptography` and `cbor2`. Both can do every step wrongly on request.
 
-They share no code with the verifier. So a mistake stays hidden only if two libraries make the same mistake.
+Issuer and phone share no code with the verifier. So a mistake stays hidden only if two libraries make the same mistake.
 """
 
 import hashlib
@@ -321,7 +321,7 @@ def ecdsa(private: ec.EllipticCurvePrivateKey, data: bytes, size: int, algorithm
 
 
 def session_transcript(curve: str = "P-256", nonce: bytes = b"handover select") -> bytes:
-    """Return a SessionTranscript. Its reader key is the key named "reader" on `curve`."""
+    """Return a SessionTranscript. The reader key in the transcript is the key named "reader" on the curve `curve`."""
     numbers = key("reader", curve).public_key().public_numbers()
     size = SIZES[curve]
     reader_key = cbor2.dumps(

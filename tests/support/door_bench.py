@@ -40,7 +40,8 @@ IACA = pki.authority("IACA", "SE").der
 class Outputs:
     """Replaces both the strike and the signals.
 
-    `seen` lists every command to these two, with the value that the journal's next counter had at that moment.
+    `seen` lists every command to the strike and the signals. Each command comes with the value that the journal's next
+    counter had at that moment.
     """
 
     def __init__(self, lock: Lock) -> None:
@@ -109,7 +110,7 @@ class Bench(PlacedLock):
     def claim(self, guest: Guest, stay_key: bytes | None = None) -> DocumentClaim:
         """Return a claim by a document of `guest`, as if it had been read and verified.
 
-        It is a Swedish driving licence unless `guest` names a different type or country.
+        The document is a Swedish driving licence unless `guest` names a different type or country.
         """
         shown = {
             "id_type": guest.id_type or "driving-licence",

@@ -78,7 +78,7 @@ class Model:
     # --- grants ------------------------------------------------------------------------------------------------------
 
     def offer(self, booking: Booking, earliest: int) -> bool:
-        """Take a version of a grant from a courier. Return whether the lock must accept it.
+        """Take a version of a grant from a courier. Return whether the lock must accept this version.
 
         The lock also accepts a version that it already has.
         """

@@ -55,7 +55,9 @@ class Outputs:
 
 
 class CountingStore(Store):
-    """A store that keeps a list of the names of all written files. Writing a file whose name is in `worn` fails."""
+    """A store that keeps a list of the names of all written files. If the name of a file is in `worn`, every write of
+    this file fails.
+    """
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)

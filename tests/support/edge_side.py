@@ -55,7 +55,9 @@ def _opened(province: Province, data: bytes, kind: str) -> dict[Any, Any]:
 
 
 def seen(province: Province, chain: Chain, held: dict[str, int]) -> list[tuple[str, bytes]]:
-    """Tell the province that a lock came into reach. Return (last part of the topic, payload) of each answer."""
+    """Tell the province that a lock came into reach. For each answer, return the last part of the topic, and the
+    payload.
+    """
     message = uplink.LockSeen(chain.lock_id, chain.public, held).encode()
     return [(leaf, payload) for _, leaf, payload in province.registry.handle(EDGE, message)]
 

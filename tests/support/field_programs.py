@@ -1,4 +1,4 @@
-"""Translates programs of the field machine to Python functions, as `firmware.crypto.field` has them."""
+"""Translates programs of the field machine to Python functions like those in `firmware.crypto.field`."""
 
 import ast
 
@@ -14,9 +14,9 @@ _HEAD = 'def _{}(slots: "list[int]", p: int, minus: int, times: int) -> None:'
 
 
 def as_python(name: str, program: bytes, _start: int, _count: int) -> str:
-    """Return the source of a function that does what `program` does. A doubling repeats itself.
+    """Return the source of a function that does what `program` does. Only a doubling has a loop.
 
-    A number that only the next instruction uses gets no name, and O is a literal 0.
+    If only the next instruction uses a number, the number gets no name. The slot O becomes a literal 0.
     """
     text = program.decode().replace("O", "0")
     instructions = [text[place : place + 4] for place in range(0, len(text), 4)]

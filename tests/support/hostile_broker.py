@@ -56,7 +56,7 @@ class Session:
                 await self._writer.drain()
 
     def flood(self, data: bytes, times: int) -> None:
-        """Send `data` this many times. Meanwhile the event loop, which is also the edge's, gets no turn."""
+        """Send `data` this many times. Meanwhile, the event loop gets no turn. The edge runs on the same event loop."""
         descriptor = self._writer.get_extra_info("socket").fileno()
         with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(descriptor)) as channel:
             channel.settimeout(20)

@@ -1,6 +1,7 @@
 """A server that plays a written feed to the live page, for states that a real site reaches rarely or never.
 
-It serves the page's files as `sim.live` does, with the same content security policy. The test writes the messages.
+The server serves the page's files as `sim.live` does, with the same content security policy. The test writes the
+messages.
 """
 
 import json
@@ -30,9 +31,9 @@ class Feed:
     """A feed for browsers, on a free loopback port. It is a context manager.
 
     Each browser that connects gets all messages so far, and then those that `send` adds. `acts` has the bodies of all
-    acts that were posted. `refusal` is the answer to further acts: status, code and message. If it is None, these acts
-    are accepted. `records` maps each path `/record/DOOR/COUNTER` to the answer for this path. `token` is the token that
-    the server accepts.
+    acts that were posted. `refusal` is the answer to further acts: status, code and message. If `refusal` is None,
+    further acts are accepted. `records` maps each path `/record/DOOR/COUNTER` to the answer for this path. `token` is
+    the token that the server accepts.
     """
 
     def __init__(self) -> None:

@@ -62,7 +62,7 @@ class Listener:
 
 
 class LivePage:
-    """The page of a running site. Its loop runs in another thread: see `run`."""
+    """The page of a running site. The site's event loop runs in another thread: see `run`."""
 
     def __init__(self, stage: Stage, address: str, loop: asyncio.AbstractEventLoop) -> None:
         self.stage = stage

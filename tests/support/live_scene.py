@@ -174,7 +174,7 @@ def refused(number: int = 2, code: str = "grant.none", who: str = "Astrid Sandel
 
 
 def act(action: str, door: str | None = "door-1", number: int = 1, state: str = "began", **facts: Any) -> Message:
-    """Return the message which says that an act began, or how it ended."""
+    """Return the message about an act: that the act began, or how the act ended."""
     text = both("somebody does something", "有人做了什么")
     return "act", {
         "act": number,

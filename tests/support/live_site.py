@@ -18,7 +18,7 @@ NEWEST = "#taps [data-tap]:last-child"
 
 @contextmanager
 def running(*options: str) -> Iterator[str]:
-    """Run the page with a site of two doors. Yields its address, with the token."""
+    """Run the page with a site of two doors. Yields the page's address, with the token."""
     command = [sys.executable, "-m", "sim", "live", "--port", "0", "--doors", "2", "--json", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -34,7 +34,7 @@ def _number(data: bytes, place: int) -> tuple[int, int]:
 
 @cache
 def kernel() -> bytes:
-    """Compile the assembler as for a chip, and return its machine code (MicroPython, "MicroPython .mpy files")."""
+    """Compile the assembler for a chip, and return the machine code (MicroPython, "MicroPython .mpy files")."""
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "kernel.mpy")
         program = [*find_program("mpy-cross"), "-march=rv32imc", "-o", str(made), str(_KERNEL)]
@@ -57,7 +57,8 @@ def kernel() -> bytes:
 
 
 class Machine:
-    """A processor with the kernel in its memory. `run` has the arguments of the assembler function."""
+    """An emulated processor with the machine code of the assembler in its memory. `run` takes the arguments of the
+    assembler function."""
 
     def __init__(self) -> None:
         self._processor = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
@@ -65,15 +66,13 @@ class Machine:
             self._processor.mem_map(place, 0x10000)
         self._processor.mem_write(_CODE, kernel())
         self.count: int | None = None
-        """Number of instructions since it was set to 0. If the number is None, nothing is counted, and the emulator is
-        much faster.
-        """
+        """The number of instructions since this attribute was set to 0. If it is None, nothing is counted, and the
+        emulator is much faster."""
         self.runs = 0
-        """Number of calls since it was set to 0."""
+        """The number of calls since this attribute was set to 0."""
         self.trace: list[int] | None = None
-        """None, or a list that collects addresses: one for each sequence of instructions without branches that was
-        executed.
-        """
+        """None, or a list of addresses. The emulator executes sequences of instructions without a branch, and appends
+        the address of each sequence."""
 
     def run(self, block: bytearray, program: bytes, script: bytes, length: int) -> None:
         self.runs += 1
@@ -106,7 +105,7 @@ class Machine:
 
 @cache
 def _instructions(place: int, size: int) -> int:
-    """Return the number of instructions in `size` bytes of the kernel. Compressed instructions have two bytes."""
+    """Return the number of instructions in `size` bytes of the machine code. Compressed instructions have two bytes."""
     code, end, count = kernel(), place + size, 0
     while place < end:
         place += 4 if code[place] & 3 == 3 else 2

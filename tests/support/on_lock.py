@@ -53,9 +53,9 @@ def script_as_compiled(script: Path, before: str = "") -> Iterator[Path]:
 def run_on_lock(source: str, value: Any = None) -> Any:
     """Run `source` on MicroPython, and return the value that `source` passes to `answer(...)`.
 
-    `source` finds `value` under the name `given`. `source` can use private members of the lock's modules by the names
-    that the members have in the sources. Values travel as JSON. A failure raises AssertionError with the interpreter's
-    output.
+    `source` gets `value` as a variable with the name `given`. `source` can use private members of the lock's modules by
+    the names that the members have in the sources. Values travel as JSON. A failure raises AssertionError with the
+    interpreter's output.
     """
     prelude = (
         "import json, sys\n"

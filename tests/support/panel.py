@@ -67,8 +67,8 @@ def machine() -> ModuleType:
 
 
 class Panel:
-    """The light and the tones of the door. `signals` is the firmware's signals. They must have been made just before,
-    with the module that `machine` returned.
+    """The light and the tones of the door. `signals` is the firmware's signals. These signals must have been made just
+    before, with the module that `machine` returned.
     """
 
     def __init__(self, signals: Any) -> None:

@@ -1,4 +1,6 @@
-"""A lock on CPython with flash that may lose power, and the province of this lock, which can open its records."""
+"""A lock that runs on CPython and has a flash that may lose power. The province of this lock can open the lock's
+records.
+"""
 
 import asyncio
 import itertools
@@ -106,7 +108,8 @@ class PlacedLock:
 def why_refused() -> str | None:
     """Return what the console says about the last visit: why it failed, or None if the door opened.
 
-    A refused visit gives the code of the refusal. A visit that an error ended gives the type of the error.
+    If a visit was refused, the result is the code of the refusal. If an error ended a visit, the result is the type of
+    the error.
     """
     for line in reversed(console.lines().decode().splitlines()):
         _, event, *facts = line.split(" ")

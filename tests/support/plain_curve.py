@@ -1,4 +1,5 @@
-"""Multiples of a point in affine coordinates, straight from the definition, to compare the lock's arithmetic with."""
+"""Computes multiples of a point in affine coordinates, as the definition says. Tests compare the lock's arithmetic with
+these multiples."""
 
 from firmware.crypto.curve import Curve, find_curve
 
@@ -24,7 +25,7 @@ def add(curve: Curve, one: Point, other: Point) -> Point:
 
 
 def multiple(curve: Curve, scalar: int, point: Point) -> Point:
-    """Return `scalar` * `point`, for any scalar of at least 0."""
+    """Return `scalar` * `point`. The scalar must be at least 0."""
     result: Point = None
     for bit in bin(scalar)[2:]:
         result = add(curve, result, result)

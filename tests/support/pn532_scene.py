@@ -57,7 +57,8 @@ def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
     with (
         pytest.MonkeyPatch.context() as patch,
         cpython_runtime.installed(),
-        asyncio.Runner(loop_factory=lambda: loop) as runner,  # ends before the patch, because cancelled tasks wait too
+        # The runner ends before the patch ends, because cancelled tasks wait too.
+        asyncio.Runner(loop_factory=lambda: loop) as runner,
     ):
         chip_ticks.stand_in(patch, lambda: round(loop.time() * 1000))
         return runner.run(asyncio.wait_for(story, seconds))
@@ -82,7 +83,8 @@ class Uart:
         self.board.attach(self._take)
 
     def _take(self, data: bytes) -> None:
-        # The chip answers SetSerialBaudRate before it changes its speed. So `data` was sent at its current speed.
+        # The chip answers SetSerialBaudRate before it changes its speed. So `data` was sent at the present speed of the
+        # chip.
         self.received += data if self.baudrate == self.board.chip.baudrate else b"\xa5" * len(data)
         self.arrived.set()
 
@@ -109,7 +111,7 @@ class Uart:
 
 
 def wire(board: VirtualPn532) -> StreamLine:
-    """Return a line to `board` on which the speed does not matter."""
+    """Return a line to `board`. The speed of this line does not matter."""
     incoming = asyncio.StreamReader()
     board.attach(incoming.feed_data)
     return StreamLine(incoming, board.hear)

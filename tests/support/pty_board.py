@@ -113,7 +113,9 @@ def stand_ins(folder: Path) -> Path:
 
 
 async def _radio(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Act as a radio chip that never hears anybody. It only sends its own address (see `sim/radio/lock_radio.py`)."""
+    """Act as a radio chip that never hears anybody. The chip only sends its own address (see
+    `sim/radio/lock_radio.py`).
+    """
     writer.write(struct.pack(">HBHH", 6, 100, 0, 0) + b"\xf0\0\0\0\0\x01")
     while await reader.read(4096):
         pass
@@ -123,9 +125,9 @@ class PtyBoard:
     """A board that runs inside a `with` block. `port` takes the place of a serial port's device name.
 
     The code `extra` is run before boot.py. The code `before` is run before `extra`, while the files of the host are
-    still visible. Without `hardware` there are no ESP32 modules. The board loses the first `deaf` bytes of its input,
-    and is unplugged when it has received more than `cut_after` bytes. After Ctrl-C, a program has `patience` seconds to
-    end by itself. `starts` counts all starts of the board.
+    still visible. If `hardware` is false, there are no ESP32 modules. The board loses the first `deaf` bytes of its
+    input, and is unplugged when it has received more than `cut_after` bytes. After Ctrl-C, a program has `patience`
+    seconds to end by itself. `starts` counts all starts of the board.
     """
 
     def __init__(
@@ -254,7 +256,7 @@ class PtyBoard:
         self._own = os.ttyname(own)
         self.starts += 1
         tty.setraw(own)
-        # The prompt clears ISIG, and a running program sets it again. So `_feed` can tell the two apart.
+        # The prompt clears ISIG, and a running program sets it again. So `_feed` can see whether a program is running.
         mode = termios.tcgetattr(own)
         mode[3] |= termios.ISIG
         for key in (termios.VINTR, termios.VQUIT, termios.VSUSP):

@@ -33,7 +33,9 @@ class RadioWorld:
         await self.radio.on_air.wait()
 
     async def ticks_pass(self, until: asyncio.Event) -> None:
-        """Advance the lock's ticks, one second at a time, until `until` is set. Otherwise the ticks stand still."""
+        """Advance the lock's ticks, one second at a time, until the event `until` is set. Otherwise the ticks stand
+        still.
+        """
         assert self.process is not None and self.process.stdin is not None
         waiting = asyncio.ensure_future(until.wait())
         while not until.is_set():

@@ -23,7 +23,7 @@ FIELDS = {"id_type": "passport", "name": "Nobody At All", "id_number": "X1234567
 
 
 class RecordingLock(PlacedLock):
-    """A lock that records openings. Its clock stands still, except during `elapse`.
+    """A lock that records openings. The lock's clock stands still, except during `elapse`.
 
     If `placed` is False, the lock has only been enrolled, and has no placement and no grant yet.
     """

@@ -46,8 +46,9 @@ class ReturningSteps:
         return self.fresh
 
     def checked_in(self, opening: Opening) -> None:
-        """Keep the stay key of the last presentation, by which somebody has checked in. This key must open the door
-        from now on."""
+        """Somebody has checked in by the last presentation, so keep the stay key of this presentation. This key must
+        open the door from now on.
+        """
         self.keys[(opening.stay.booking.grant_id, opening.name)] = self.fresh
 
     def _may_return(self, grant_id: bytes, name: str) -> Stay | None:

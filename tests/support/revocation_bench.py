@@ -106,7 +106,7 @@ class Bench:
         return self.deliver("trust-list", TrustList(serial, issued_at, issuers, entries).body(), **delivery)
 
     def bring(self, number: int, content: bytes, serial: int | None = None, now: Interval = (NOW, NOW)) -> str | None:
-        """Deliver the list `number` under the next serial. If `serial` is given, deliver it under `serial`."""
+        """Deliver the list `number` under the serial `serial`, or under the next serial if `serial` is None."""
         self.serial += 1
         return self.take(self.signed(number, content, serial or self.serial), now)
 

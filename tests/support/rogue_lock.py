@@ -36,7 +36,9 @@ def hello(next_counter: int, receipted_through: int = 0, lock_id: bytes = LOCK_I
 
 
 def record(counter: int, lock_id: bytes = LOCK_ID) -> bytes:
-    """Return a RECORD message. The signature of its record is wrong, but the link does not check signatures."""
+    """Return a RECORD message. The signature of the record in this message is wrong, but the link does not check
+    signatures.
+    """
     previous = bytes(32) if counter == 1 else b"\x01" * 32
     payload = cbor.encode([1, lock_id, counter, previous, b"\x5a" * 40])
     return link.record(cbor.encode([_PROTECTED, {}, payload, bytes(64)]))
@@ -51,7 +53,7 @@ class RogueLock:
     """A lock that answers each message of the edge with the messages that `answer` returns. It seals them first.
 
     `handshake` makes the lock's side of the handshake. If `handshake` returns None, there is no handshake. `seal`
-    replaces the sealing of a message, and `parts` replaces its division into parts.
+    replaces the sealing of a message, and `parts` replaces the division of a message into parts.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class Seen(Outputs):
         self._note("aside " + name)
 
     def place(self, what: str, after: int = 0) -> int | None:
-        """Return the index of the first `what` in `done` at index `after` or later.
+        """Return the index of the first entry `what` in `done`. The search begins at the index `after`.
 
         An index is more exact than a time, because several entries may have the same time.
         """

@@ -35,7 +35,7 @@ class SigningLock:
         self.lock_id = placement.lock_id(crypto, self.public)
 
     def make(self, previous: bytes | None = None, counter: int | None = None) -> Record:
-        """Return a record without appending it to the journal. By default, it is the chain's next record."""
+        """Return a record without appending it to the journal. By default, this is the next record of the chain."""
         last = self.records[-1].payload_hash if self.records else record.GENESIS
         number = counter or len(self.records) + 1
         payload = record.seal(crypto, SEALING_PUBLIC, self.lock_id, number, previous or last, BODY)

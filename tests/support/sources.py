@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "sim": {"protocol", "firmware", "edge_agent", "tools"},
     "tests": {"protocol", "firmware", "edge_agent", "tools", "sim"},
 }
-"""For each room, the other rooms that it may import."""
+"""Maps each room to the other rooms that this room may import."""
 
 CPYTHON_ONLY = {
     "protocol/command_line_cpython.py",

@@ -1,4 +1,4 @@
-"""A reader and a phone in the process of the test, with their certificates. No reader chip is between them."""
+"""A reader and a phone in the process of the test, with their certificates. There is no reader chip."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -60,7 +60,7 @@ def credential(doc_type: str = issuer.MDL, portrait: int = 0) -> Credential:
 
 
 def phone(*credentials: Credential, **settings: Any) -> Phone:
-    """Return a phone that trusts our reader root. By default it holds a driving licence."""
+    """Return a phone that trusts our reader root. By default, the phone holds a driving licence."""
     roots: list[x509.Certificate] = settings.pop("reader_roots", [reader_root().certificate])
     return Phone(credentials or [credential()], roots, **settings)
 

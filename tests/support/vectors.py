@@ -1,4 +1,6 @@
-"""Test vectors outside the repository, in `../shared/vectors`. If they are missing, their tests are skipped."""
+"""Test vectors outside the repository, in `../shared/vectors`. If the vectors are missing, the tests that read vectors
+are skipped.
+"""
 
 import json
 from pathlib import Path

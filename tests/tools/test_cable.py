@@ -32,7 +32,7 @@ def board(compiled: software.Stage, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 class Flood:
-    """Types `data` at the board again and again while in a `with` block, as fast as the line accepts it."""
+    """Keeps typing `data` at the board until the `with` block ends, as fast as the line accepts bytes."""
 
     def __init__(self, one: PtyBoard, data: bytes = FLOOD) -> None:
         self._data = data
@@ -92,7 +92,7 @@ def test_whatever_is_typed_from_reset_on_the_lock_starts_and_serves_and_there_is
 
 
 def spoil(folder: Path, path: str, old: str, new: str) -> str:
-    """Return a program that a board can run before boot.py. It changes `old` to `new` in the file at `path`."""
+    """Return a program that a board can run before boot.py. The program changes `old` to `new` in the file `path`."""
     return f"""
 with open({path!r}) as file:
     text = file.read()
@@ -117,7 +117,7 @@ def test_without_its_last_lines_too_the_same_typing_ends_at_a_prompt(copy: Path)
 
 
 def test_from_main_py_the_same_typing_would_stop_it_for_the_port_listens_for_ctrl_c_again(copy: Path) -> None:
-    # When boot.py ends, the port listens for Ctrl-C again. That is why the lock's boot.py never ends.
+    # When boot.py ends, the port listens for Ctrl-C again. For this reason, the lock's boot.py never ends.
     extra = """
 with open("/boot.py", "w") as file:
     file.write("import micropython; micropython.kbd_intr(-1)")

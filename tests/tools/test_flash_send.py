@@ -59,7 +59,7 @@ def send(capsys: Capture, to: PtyBoard | str, *arguments: str) -> tuple[int, Any
     status = flash.main(["send", "--port", to.port, "--json", *arguments])
     facts = json.loads(capsys.readouterr().out.splitlines()[-1])
     if facts["ok"] or not facts["error"]["code"].startswith("port."):
-        to.wait_for(UP, times=starts + 2)  # a soft reset at the beginning, a hard reset at the end
+        to.wait_for(UP, times=starts + 2)  # one soft reset at the beginning, one hard reset at the end
     return status, facts
 
 

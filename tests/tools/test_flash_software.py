@@ -278,7 +278,7 @@ def test_the_staged_tree_alone_boots_in_the_locks_heap(
     )
     assert "lock.unenrolled" in said
     assert f"came from {made.folder}/firmware/main{suffix}" in said
-    # The modules that the lock has not loaded at the start are loaded here alone. These modules must fit into the heap
+    # This run loads only the modules that the lock has not loaded at its start. These modules must fit into the heap
     # too.
     rest = set(names) - set(said.split("has ")[1].split()) - {"boot", "main"}
     assert rest < set(names)

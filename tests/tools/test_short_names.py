@@ -1,4 +1,6 @@
-"""Names that only the lock's software uses become short. Two names in the same file never get the same short name."""
+"""If only the lock's software uses a name, this name becomes short. Two names in the same file never get the same short
+name.
+"""
 
 import ast
 import io

@@ -1,5 +1,6 @@
-"""The lock's build leaves out the sentences of errors, and code that only types or CPython need. The build keeps
-everything else."""
+"""The lock's build leaves out the sentences of errors. The build also leaves out code that only types or CPython need.
+The build keeps everything else.
+"""
 
 import ast
 

@@ -1,7 +1,8 @@
-"""The image freezes asyncio, the two files that run first, and the modules that the lock needs, in lean form.
+"""Says what is frozen in the image: asyncio, the two files that run first, and the modules that the lock needs.
 
-MicroPython's build executes this file in its folder, with `freeze` and `include` defined (MicroPython's documentation,
-"MicroPython manifest files"). None of the esp32 port's own modules is frozen. They would format the flash.
+The modules are frozen in their lean form. MicroPython's build executes this file in the folder of the file. The build
+defines `freeze` and `include` (MicroPython's documentation, "MicroPython manifest files"). None of the esp32 port's own
+modules is frozen. They would format the flash.
 """
 
 import sys

@@ -2,7 +2,7 @@
 
 This module holds the values and buffers that NimBLE holds on the chip. All that goes on the air is first sent to
 `sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, without waiting for answers. Events come back
-on the same socket. An asyncio task passes them to the irq handler, so a running event loop is needed. As on the chip:
+on the same socket. An asyncio task passes events to the irq handler, so a running event loop is needed. As on the chip:
 - A value is cut to the size of its buffer, which is 20 bytes by default. A subscription is not reported.
 - A new connection gets the handle of an ended connection. But the host never uses its own handles twice, so late events
   of the ended connection do not reach the new one.
@@ -205,7 +205,7 @@ class BLE:
             try:
                 self._handler(event, data)
             except Exception as error:  # noqa: BLE001  any error of the handler is treated alike
-                # Remove a handler that raises, like `invoke_irq_handler_run_protected` in extmod/modbluetooth.c.
+                # Remove a handler that raises, as `invoke_irq_handler_run_protected` in extmod/modbluetooth.c does.
                 print("Unhandled exception in IRQ callback handler:", repr(error))
                 self._handler = None
 
@@ -351,12 +351,12 @@ class BLE:
         return value
 
     def gatts_write(self, value_handle, data, send_update=False):
-        """Set the local value. With `send_update`, notify or indicate the value to all subscribed peers."""
+        """Set the local value. With `send_update`, also send the value to all subscribers."""
         self._values[_handle(value_handle)] = bytes(data)
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
     def gatts_set_buffer(self, value_handle, len, append=False):
-        """Set the size in bytes of the buffer for peers' writes. With `append`, writes are added until a read."""
+        """Set the size in bytes of the buffer for peers' writes. With `append`, each write is added until a read."""
         self._sizes[_handle(value_handle)] = len
         if append:
             self._append.add(value_handle)
@@ -372,7 +372,7 @@ class BLE:
         self._connections[conn_handle] = waiting + 1
 
     def gatts_notify(self, conn_handle, value_handle, data=None):
-        """Notify `data`, or the local value if `data` is None, whether or not the peer has subscribed."""
+        """Send `data` (None: the local value) as a notification, even if the peer has not subscribed."""
         self._take_buffer(conn_handle)
         self._send_on(_NOTIFY, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
 

@@ -89,8 +89,8 @@ def _open():
 
 
 class Partition:
-    """Stands in for `esp32.Partition`, for the data partitions of `sim.board.layout`. It is both a simple and an
-    extended block device.
+    """Stands in for `esp32.Partition`, for the data partitions of `sim.board.layout`. A partition is both a simple and
+    an extended block device.
     """
 
     TYPE_APP = layout.APP

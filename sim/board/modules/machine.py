@@ -124,8 +124,8 @@ def _start_watching():
 
 
 def _watch():
-    # This is a plain generator, as every MicroPython task is. This generator waits in the poller, as the streams of
-    # asyncio do.
+    # The function is a plain generator, as every MicroPython task is. This generator waits in the poller, as the
+    # streams of asyncio do.
     from asyncio import core
 
     while _bus.socket is not None:
@@ -243,10 +243,10 @@ def _schedule(callback, timer):
 
 
 class UART(io.IOBase if _MICROPYTHON else object):
-    """As `machine.UART`: an unbuffered stream. Reading never blocks. It returns None if there are no bytes to read.
+    """As `machine.UART`: an unbuffered stream. A read never blocks. A read returns None if there are no bytes to read.
 
-    On MicroPython, asyncio can use it as a stream. The poller gets the socket's descriptor, so waiting takes no CPU
-    time.
+    On MicroPython, asyncio can use the UART as a stream. The poller gets the socket's descriptor, so waiting takes no
+    CPU time.
     """
 
     INV_TX, INV_RX, RTS, CTS = 32, 4, 2, 1

@@ -1,4 +1,4 @@
-"""The texts in Simplified Chinese, by their English texts. The words are those of README.zh-CN.md."""
+"""The texts in Simplified Chinese. The key of each text is the English text. The words are those of README.zh-CN.md."""
 
 from sim.words.zh.demo import DEMO
 from sim.words.zh.door import DOOR

@@ -1,4 +1,4 @@
-"""Texts of the live page's server: its people, what the buttons do, and its story."""
+"""Texts of the live page's server: the people, the effects of the buttons, and the story."""
 
 LIVE = {
     # The command.

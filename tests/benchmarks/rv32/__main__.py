@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.rv32 ELF`: runs the firmware on MicroPython for RV32 in qemu, and prints the cost.
 
 ELF is MicroPython for qemu's machine `virt`. docs/performance.md says how to make ELF. Exit code 0 means that every row
-was counted, 1 that some were not, 2 that ELF or qemu is missing.
+was counted. 1 means that some rows were not counted. 2 means that ELF or qemu is missing.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ def parser() -> Parser:
 
 
 def check(path: Path | None) -> Path:
-    """Return the ELF file to run. Raises ConfigError `elf.missing`, `qemu.missing` or those of `elf.symbol`."""
+    """Return the ELF file to run. Raises ConfigError `elf.missing`, `qemu.missing`, and the errors of `elf.symbol`."""
     if path is None:
         raise ConfigError(
             "elf.missing",

@@ -1,9 +1,11 @@
-"""The virtual board: a RISC-V machine in qemu that runs the firmware, beside the simulator's stand-ins for its chips.
+"""The virtual board. A RISC-V machine in qemu runs the firmware, and this process has the stand-ins for the other
+chips.
 
-`python -m tests.benchmarks.rv32.board ELF IMAGE MODE` is what the simulator starts instead of a lock. This process has
-the stand-ins of `sim/board/modules`, with their sockets to reader chip, radio and pins. In the machine, the modules in
-`guest` take the place of the stand-ins, and call the stand-ins here. Each line of the lock's console gets one more
-fact: `insn`, the number of instructions that the firmware has run. The lines that this process adds begin with `rv32.`.
+The simulator starts `python -m tests.benchmarks.rv32.board ELF IMAGE MODE` instead of a lock. The stand-ins are those
+of `sim/board/modules`, with their sockets to reader chip, radio and pins. The modules in `guest` run in the machine.
+They have the names of the stand-ins, and call the stand-ins in this process. Each line of the lock's console gets one
+more fact: `insn`, the number of instructions that the firmware has run. The lines that this process adds begin with
+`rv32.`.
 """
 
 import asyncio
@@ -29,7 +31,7 @@ from tests.benchmarks.rv32.wire import Uuid, decode, encode
 
 SHIFT = 2
 """An instruction takes 2**SHIFT ns of the machine's clock. With 4 ns, this clock does not run ahead of the true time.
-The lock would notice that."""
+The lock would notice a clock that runs ahead."""
 _IMAGE_AT = 0x85000000
 _FLASH_AT = 0x86000000
 _GATTS_WRITE = 3
@@ -37,7 +39,7 @@ _PIPES = "to-host", "from-host"
 
 
 class Board:
-    """Serves the machine. `enter` and `run` are called on the event loop; the machine waits for each answer."""
+    """Answers the machine's calls. The machine waits for each answer."""
 
     def __init__(self, pipes: Path) -> None:
         self._devices: dict[str, Any] = {}
@@ -116,8 +118,8 @@ class Board:
         return self._devices[place]
 
     def _on_radio(self, event: int, data: tuple[Any, ...]) -> None:
-        # On the chip the handler reads a written value at once. Here, the next write may come before the handler reads,
-        # so send the value.
+        # On the chip, the handler reads a written value at once. Here, the next value may arrive before the handler
+        # reads, so the event contains the value.
         written = (bytes(self._devices["BLE"].gatts_read(data[1])),) if event == _GATTS_WRITE else ()
         self._happened("ble", event, data, *written)
 
@@ -198,7 +200,7 @@ class Board:
 
 
 class _Partition:
-    """A partition whose reads return bytes."""
+    """A partition. Reading it returns bytes."""
 
     def __init__(self, partition: Any) -> None:
         self._partition = partition
@@ -211,7 +213,7 @@ class _Partition:
 
 
 class _Pin:
-    """A pin whose irq becomes an event. `raised` is told when the machine sets an output to 1."""
+    """A pin. Its interrupt becomes an event. When the machine sets an output to 1, `raised` is called."""
 
     def __init__(self, pin: Any, happened: Callable[[], None], raised: Callable[[Any], None]) -> None:
         self._pin, self._happened, self._raised = pin, happened, raised
@@ -238,7 +240,7 @@ class _Trigger:
 
 
 class _Timer:
-    """A timer whose callback becomes an event."""
+    """A timer. Its callback becomes an event."""
 
     def __init__(self, timer: Any, happened: Callable[[], None]) -> None:
         self._timer, self._happened = timer, happened
@@ -267,7 +269,7 @@ def _qemu(program: str, kernel: Path, content: Path) -> "subprocess.Popen[bytes]
 
 
 def _bootstrap(machine: "subprocess.Popen[bytes]", code: str) -> None:
-    """Let the machine's prompt run `code`, which never ends. Later output of the prompt goes to stderr."""
+    """Type `code` at the machine's prompt. The code never ends. Later output of the prompt goes to stderr."""
     assert machine.stdin is not None and machine.stdout is not None
     said = b""
     for key, answer in ((b"", b">>> "), (b"\x01", b"raw REPL; CTRL-B to exit\r\n>")):

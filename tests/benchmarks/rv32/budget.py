@@ -2,8 +2,9 @@
 
 A time is the sum of three parts: air, computation and flash.
 
-Nothing here was measured on a chip. Times on the air come from the counts of `tests/benchmarks/test_air_counts.py`,
-computation from instructions counted in qemu, and flash from a data sheet.
+Nothing here was measured on a chip. `tests/benchmarks/test_air_counts.py` counts what is sent, and the time on the air
+comes from these counts. The time of computation comes from instructions that were counted in qemu. The time of flash
+comes from a data sheet.
 """
 
 from collections.abc import Mapping
@@ -14,28 +15,27 @@ from protocol import cbor, stay_key
 from sim.nfc.antenna import FRAME_DELAY, seconds_on_air
 
 CLOCK_HZ = 160_000_000
-"""The chip's clock. One instruction is taken to need one cycle, so real times are longer."""
+"""The chip's clock. This module assumes that each instruction takes one cycle. Real times are longer."""
 
 CHECK_IN_NFC_MS = 309
-"""Time on the air if the guest has a resident e-ID, which is the first type that the lock requests, over NFC at 106
-kbit/s ("resident e-ID, 1st").
-"""
+"""Time on the air for a resident e-ID, over NFC at 106 kbit/s. This type is the first one that the lock requests
+("resident e-ID, 1st")."""
 CHECK_IN_BLE_MS = 225
-"""Time on the air for the same document over BLE, counted from the connection, with an MTU of 515 and a connection
-interval of 15 ms.
-"""
+"""Time on the air for the same document over BLE. The time begins at the connection. The MTU is 515, and the connection
+interval is 15 ms."""
 ENGAGEMENT_MS = 60
-"""The part of the exchange that stays on NFC if the rest goes over BLE: six commands, about 600 bytes."""
+"""If the document goes over BLE, six commands with about 600 bytes still go over NFC. This is their time on the air."""
 FINDING_MS = 50
-"""An assumption: the phone and the lock need this time to find each other over BLE."""
+"""The phone and the lock are assumed to need this time to find each other over BLE."""
 PAGE_MS, PAGES = 0.4, 4
-"""Typical time to program a page of 256 bytes (Winbond W25Q32JV, tPP; at most 3 ms), and the pages that a record of 627
-bytes and its header touch. Nothing is erased during a tap."""
+"""Programming a page of 256 bytes typically takes this time, and at most 3 ms (Winbond W25Q32JV, tPP). A record of 627
+bytes and its header are in four pages. Nothing is erased during a tap."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """One kind of tap: milliseconds on the air, of computation and of flash. `most` is the aim, or None."""
+    """One kind of tap, with its milliseconds on the air, its milliseconds of computation and those of flash. `most` is
+    the aim, or None."""
 
     title: str
     air: float
@@ -58,13 +58,12 @@ OTHERS = (
     ("Aliro on ESP32 and PN532, standard", 2047),
     ("Nuki, more than", 2000),
 )
-"""What users and projects report elsewhere, in milliseconds."""
+"""Times that other projects and their users report, in milliseconds."""
 
 
 def _commands_ms(*exchanges: tuple[int, int]) -> float:
-    """Return the milliseconds on the air at 106 kbit/s for an activation and for commands. Each command is one block,
-    and each answer too.
-    """
+    """Return the milliseconds on the air at 106 kbit/s for an activation and for commands. Each command and each answer
+    is one block."""
     frames = [2 + 2, 8 + 2, *(size + 3 for exchange in exchanges for size in exchange)]
     return 1000 * sum(seconds_on_air(size) + FRAME_DELAY for size in frames)
 
@@ -77,9 +76,8 @@ def stay_key_ms() -> float:
 
 
 def in_vain_ms() -> float:
-    """Return the milliseconds on the air that a phone without stay keys costs, until the lock asks this phone for a
-    document.
-    """
+    """Return the milliseconds on the air for a question that a phone without stay keys cannot answer. Only then does
+    the lock ask this phone for a document."""
     return _commands_ms((len(stay_key.select()), 2)) - _commands_ms()
 
 
@@ -119,7 +117,7 @@ _LEFT, _WIDTH, _ROW, _TOP = 270, 560, 24, 60
 
 
 def picture(counts: Mapping[str, int]) -> str:
-    """Return a picture in SVG: the budgets, and the figures that others report, as bars."""
+    """Return a picture in SVG. Its bars show the budgets, and the times that others report."""
     bars = budgets(counts)
     scale = _WIDTH / max([one.whole for one in bars] + [ms for _, ms in OTHERS])
     height = _TOP + _ROW * (len(bars) + len(OTHERS) + 1) + 24

@@ -1,4 +1,5 @@
-"""What the virtual machine finds in its memory: the stand-ins' modules, and the lock's software if the ELF has none."""
+"""Makes the file system that is in the virtual machine's memory. It has the modules of `guest`. It also has the lock's
+software, if the ELF file does not have this software."""
 
 import contextlib
 import io
@@ -14,9 +15,8 @@ QEMU = "qemu-system-riscv32 was not found. Install qemu for RISC-V (Debian: qemu
 
 
 def romfs(frozen: bool) -> bytes:
-    """Return a ROMFS image with the guest's modules, and with the lock's software unless this software is `frozen` in
-    the ELF.
-    """
+    """Return a ROMFS image with the modules of `guest`. If the lock's software is not `frozen` in the ELF file, the
+    image has this software too."""
     content = {path.name: path.read_bytes() for path in sorted(GUEST.glob("*.py"))}
     compiled = compile_lean(content, "rv32imc")
     if not frozen:

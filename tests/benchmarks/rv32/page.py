@@ -20,9 +20,7 @@ def recorded() -> dict[str, int]:
 
 
 def filled(page: str, counts: Mapping[str, int]) -> str:
-    """Return the text of the page with the tables for `counts`. Each table is between two comments that have the
-    table's name.
-    """
+    """Return the text of `page` with new tables for `counts`. Each table is between two comments with its name."""
     return _between(_between(page, "counts", table.lines(counts)), "budget", budget.lines(counts))
 
 

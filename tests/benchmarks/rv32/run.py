@@ -28,15 +28,18 @@ HEAP = "MOORING_RV32_HEAP"
 """The variable that says how many bytes of heap the next boot has."""
 _STEP = 2 * KB
 _BETWEEN_GUESTS = 4.0
-"""Seconds after the last receipt until the next guest comes. Within a second or two the lock makes new session keys."""
+"""Seconds from the last receipt to the next guest. During the first two of these seconds, the lock makes new session
+keys."""
 
 
 @dataclass(frozen=True)
 class Machine(Interpreter):
-    """The RISC-V machine in qemu, as the simulator's interpreter of a lock. `program` is the ELF file.
+    """The RISC-V machine in qemu. For the simulator, this machine is the interpreter that runs a lock. `program` is the
+    ELF file.
 
-    Only boots happen here. The lock is enrolled on the unix port. `content` is the file with what the machine finds in
-    its memory. `bytes` is the size of the machine's heap, unless HEAP in the environment of a boot has another size.
+    The lock only boots on this machine. It is enrolled on the unix port. `content` is the file whose content is in the
+    machine's memory. `bytes` is the size of the machine's heap, unless HEAP in the environment of a boot has another
+    size.
     """
 
     content: str = ""
@@ -47,17 +50,19 @@ class Machine(Interpreter):
         return [sys.executable, "-m", "tests.benchmarks.rv32.board", self.program, self.content, mode]
 
     def command(self, script: Path, *arguments: str) -> list[str]:
-        """Return the command line that runs `script`: the virtual board for the boot script, else the unix port."""
+        """Return the command line that runs `script`. The boot script runs on the virtual board, and every other script
+        runs on the unix port."""
         return self.board("lock") if script == BOOT_SCRIPT else find().command(script, *arguments)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment of either."""
+        """Return the environment for the virtual board and for the unix port."""
         path = os.pathsep.join((str(ROOT), str(STAND_INS)))
         return {**find().environment(), "PYTHONPATH": path, HEAP: str(self.bytes), **(extra or {})}
 
 
 async def crypto(machine: Machine, counts: Counts, say: Say) -> None:
-    """Count single operations of the cryptography while nothing else runs. The collector runs when the heap is full."""
+    """Count single operations of the cryptography while nothing else runs. The garbage collector runs only when the
+    heap is full."""
     say(f"single operations, {machine.bytes // KB} KB of heap")
     board = await asyncio.create_subprocess_exec(
         *machine.board("crypto"), env=machine.environment(), stdout=asyncio.subprocess.PIPE
@@ -72,7 +77,7 @@ async def crypto(machine: Machine, counts: Counts, say: Say) -> None:
 
 
 async def lock(machine: Machine, counts: Counts, say: Say) -> None:
-    """Let guests in, in every way. Count the taps, a verification while the lock runs, and then a boot.
+    """Let guests in, in every way, and count each tap. Then count a verification while the lock runs, and a boot.
 
     Raises a MooringError if the lock refuses one of these guests.
     """
@@ -107,7 +112,7 @@ async def lock(machine: Machine, counts: Counts, say: Say) -> None:
 
 
 async def _rest(door: Door) -> None:
-    """Return when the lock is idle: the next guest comes later, and what the lock does between guests is done."""
+    """Return when the lock is idle. It then has done everything that it does between two guests."""
     await door.drain()
     await asyncio.sleep(_BETWEEN_GUESTS)
 
@@ -125,9 +130,8 @@ def _to_the_strike(tap: Tap, say: Say) -> int:
 
 
 async def heap(machine: Machine, counts: Counts, say: Say) -> None:
-    """Find, with an error of at most 2 KB, the smallest heap with which a lock boots, talks to its edge agent and lets
-    a new guest in.
-    """
+    """Find the smallest heap that is enough. With this heap, a lock boots, talks to its edge agent and lets a new guest
+    in. The result is at most 2 KB too large."""
     with tempfile.TemporaryDirectory() as folder:
         async with build(Path(folder), 7, machine) as site:
             fails, passes = 96 * KB, machine.bytes
@@ -140,9 +144,8 @@ async def heap(machine: Machine, counts: Counts, say: Say) -> None:
 
 
 async def _fits(site: Site, door: Door, size: int) -> bool:
-    """Return whether a lock with `size` bytes of heap boots, fetches the time and lets a new guest in, and never runs
-    out of memory.
-    """
+    """Return whether `size` bytes of heap are enough for a lock. They are enough if the lock boots, fetches the time,
+    lets a new guest in, and never runs out of memory."""
     await door.lock.kill()
     before = len(door.lock.console)
     visit = asyncio.create_task(_visit(site, door, size))

@@ -1,4 +1,4 @@
-"""The table of what the lock costs on its chip: for each row, the count and the aim."""
+"""The table of what the lock costs on its chip. Each row has a count and an aim."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,13 +41,12 @@ OTHERS = {
     "SHA-256": "SHA-256 of 3 KB",
     "import": "import of the lock's modules",
 }
-"""Other things that are counted, in millions of instructions."""
+"""The rows without an aim. They are counted in millions of instructions."""
 
 
 def lines(counts: Mapping[str, int]) -> list[str]:
-    """Return the lines of the table, in Markdown. `counts` has numbers of instructions, but for "visit" a number of
-    bytes. A row that was not counted says so.
-    """
+    """Return the lines of the table, in Markdown. `counts` has a number of bytes for "visit", and numbers of
+    instructions for all other rows. If a row was not counted, the row says so."""
     made = ["| | counted | aim | |", "| --- | --- | --- | --- |"]
     for row in ROWS:
         unit = "KB" if row.unit == KB else "M"

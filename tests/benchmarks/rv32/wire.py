@@ -1,4 +1,4 @@
-"""The host's end of the messages in `guest/hosted.py`: turns values into bytes, and bytes into values."""
+"""Turns values into bytes, and bytes into values, for messages of `guest/hosted.py`. This module runs on the host."""
 
 from typing import Any
 

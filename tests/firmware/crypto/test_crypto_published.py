@@ -102,7 +102,7 @@ def test_wycheproof_key_agreements_succeed_or_are_refused_as_it_says(run: Run) -
 
 
 def test_wycheproof_sealed_messages_open_or_are_refused_as_it_says(run: Run) -> None:
-    # The lock takes only nonces of 12 bytes. Vectors with longer or shorter nonces are cases that it must refuse.
+    # The lock takes only nonces of 12 bytes. The lock must refuse vectors with longer or shorter nonces.
     cases = WYCHEPROOF["gcm"]
     answers = run([("open_gcm", [unhex(k), unhex(n), unhex(sealed), unhex(aad)]) for k, n, aad, sealed, _, _ in cases])
     assert answers == [unhex(plain) if plain is not None else "refused: crypto.tag" for _, _, _, _, plain, _ in cases]

@@ -34,7 +34,9 @@ def raw(made: Any, slot: int) -> int:
 
 @st.composite
 def numbers(draw: st.DrawFn, modulus: int) -> int:
-    """Draw a number below `modulus`: any number, a number near an end, or a number in whose words a carry goes far."""
+    """Draw a number below `modulus`: any number, a number near an end, or a number in which a carry runs through many
+    words.
+    """
     radix = 1 << (modulus.bit_length() + 31) // 32 * 32
     edges = [0, 1, 2, modulus - 1, modulus - 2, radix % modulus, (radix - 1) % modulus, radix * radix % modulus]
     words = st.lists(st.sampled_from([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]), min_size=17, max_size=17)

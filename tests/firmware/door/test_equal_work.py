@@ -225,7 +225,7 @@ def test_a_door_that_works_on_the_keys_it_holds_alone_is_noticed(build: Build, m
 
 
 class OneByOne(Reentry):
-    """A faulty re-entry. It derives the guests' PINs one after the other."""
+    """A faulty re-entry. This re-entry derives the guests' PINs one after the other."""
 
     async def by_pin(self, typed: str) -> list[Any]:
         for known in self.guests():
@@ -250,8 +250,8 @@ def test_a_door_that_derives_the_pin_of_each_guest_is_noticed(build: Build) -> N
 
 
 def searching(house: House) -> Callable[[bytes], int]:
-    """Return a loop that counts as the lock's code and has never run before. The loop stops when it finds a PIN, and
-    the result is the number of steps.
+    """Return a loop that has never run before. The steps of the loop are counted like the steps of the lock's code. The
+    loop stops when it finds a PIN, and the result is the number of steps.
 
     The loop needs no HMAC, and the runtime does the comparison. So only the number of steps shows this fault.
     """

@@ -26,8 +26,8 @@ class NoGo:
     """A failure, and the light that the door must then show.
 
     `phone` holds changes of the guest's phone. `faults` are the faults of the reader and its chip before the light is
-    shown, and `faults_then` are the faults after that. `breaks` breaks a part of the lock. The test repairs this part
-    before the next guest comes.
+    shown, and `faults_then` are the faults after that. The function `breaks` makes a part of the lock fail. The test
+    repairs this part before the next guest comes.
     """
 
     signal: str

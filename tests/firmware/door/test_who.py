@@ -1,5 +1,6 @@
-"""How the door tells guests apart: the level at which a grant names a guest, guests' numbers, one place for each
-person."""
+"""How the door tells guests apart. A grant names a guest at one of several levels, for example by number and birth
+date. Each person takes only one place.
+"""
 
 from pathlib import Path
 from typing import Any

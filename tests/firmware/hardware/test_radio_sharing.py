@@ -42,7 +42,7 @@ class Stack:
         self.failures: list[Exception] = []
         """Errors that the next calls of `gatts_register_services` raise."""
         self.deaf_starts = 0
-        """Number of the next starts that fail."""
+        """How many of the next starts fail."""
         self.buffers: dict[int, int] = {}
         self.values: dict[int, bytes] = {}
         self.mtu = 256
@@ -120,7 +120,7 @@ class Stack:
 
 
 class Link:
-    """Replaces the edge link. It keeps a list of the events that it gets."""
+    """Replaces the edge link. This link keeps a list of the events that it gets."""
 
     def __init__(self, shared: Radio) -> None:
         self.events: list[tuple[int, int | None]] = []

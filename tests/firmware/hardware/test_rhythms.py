@@ -20,7 +20,8 @@ NAMES = (
 STATES = ("idle", "obstructed", "reading", "ask", "fault")
 """Signals that are shown until the next signal. `fault` is an answer as well."""
 LONGER = 3.0
-"""Smallest ratio of the lengths of two beats that count as different (ITU-R M.1677-1: a dash is three dots)."""
+"""If two beats count as different, this is the smallest ratio of their lengths (ITU-R M.1677-1: a dash is three dots).
+"""
 SEEN_AT_ONCE, MANY = 3, 5
 """People see at a glance how many beats there are, up to SEEN_AT_ONCE (Trick and Pylyshyn 1994: up to four). More beats
 than MANY are "many".

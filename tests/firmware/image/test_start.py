@@ -1,5 +1,5 @@
-"""The image's two files that run first: no file in flash replaces a module, the radio comes first, and a prompt never
-comes.
+"""The image runs two files first. Because of them, no file in flash replaces a module, the radio starts first, and no
+prompt ever appears.
 
 Here, the two files run on the lock's interpreter. Small modules replace the modules that only the chip has.
 """

@@ -1,4 +1,5 @@
-"""The heap that a first check-in needs on the lock's own interpreter: how much is allocated, and the longest piece.
+"""Measures the heap that a first check-in needs on the lock's own interpreter: all that is allocated, and the longest
+piece.
 
 A phone answers once on CPython. Then the lock reads the recorded answers, with the same session key. The arithmetic of
 the curves is measured elsewhere. So a collection follows each call of this arithmetic, and the call is not counted

@@ -28,8 +28,9 @@ CASES = {
 class Tap:
     """Times of one tap, in seconds of virtual time.
 
-    `door` holds the times from the first light to the strike and to the last light. If the strike did not move, both
-    are the time to the last light. `release` is the time from the last light until the reader released the phone.
+    `door` holds two times: from the first light to the strike, and from the first light to the last light. If the
+    strike did not move, both times are the time to the last light. `release` is the time from the last light until the
+    reader released the phone.
     """
 
     def __init__(self, strike: float, light: float, release: float) -> None:
@@ -80,7 +81,7 @@ def test_a_holder_who_never_answers_the_termination_delays_neither_strike_nor_li
 
 
 class DeafWire(BleWire):
-    """A wire whose stack takes nothing more from the lock after `answers` answers of the phone."""
+    """When the phone has answered `answers` times, the stack of this wire takes nothing more from the lock."""
 
     def __init__(self, answers: int) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Claims about the data that the lock keeps. No power cut loses or doubles any of it."""
+"""Claims about the data that the lock keeps. No power cut loses or doubles any of this data."""

@@ -309,7 +309,7 @@ def test_what_ended_stays_ended_over_a_power_cut(tmp_path: Path, crystal: Crysta
 
 
 def run_for(clock: Clock, crystal: Crystal, ms: int) -> None:
-    """Let `ms` pass with one tick every second, as in the main loop."""
+    """Let `ms` milliseconds pass, with one tick every second, as in the main loop."""
     for _ in range(ms // 1000):
         crystal.run(1000)
         clock.tick()

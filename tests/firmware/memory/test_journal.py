@@ -15,7 +15,9 @@ NOTE = cbor.encode([bytes(16), 1])
 
 
 def make_record(counter: int, previous: bytes, size: int = 400) -> bytes:
-    """Return a record in its real form. Its signature is wrong, but the journal does not check signatures."""
+    """Return a record in its real form. The signature of the record is wrong, but the journal does not check
+    signatures.
+    """
     payload = cbor.encode([1, LOCK_ID, counter, previous, bytes(size)])
     protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: "mooring/record"})
     return cbor.encode([protected, {}, payload, crypto_cpython.digest("SHA-256", payload) * 2])

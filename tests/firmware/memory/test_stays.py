@@ -19,7 +19,7 @@ OTHER_PLATFORM = b"\x04" + b"\x01" * 64
 
 
 class Bench:
-    """Stays in a folder that survives `reboot`. `earliest` is the lower end of the clock's interval."""
+    """The stays of a lock, in a folder that survives `reboot`. `earliest` is the lower end of the clock's interval."""
 
     def __init__(self, folder: Path) -> None:
         self._store = Store(str(folder))

@@ -190,7 +190,8 @@ def test_a_power_cut_at_any_operation_loses_no_count_and_doubles_none(torn: bool
         for line in acknowledged:
             expected[line.key()] = expected.get(line.key(), 0) + 1
         held = counts(tally)
-        # One line may differ. This line has a count that was not acknowledged, or was about to be closed.
+        # One line may differ. Either this line has a count that was not acknowledged, or the line was about to be
+        # closed.
         extra = [key for key in held if held[key] != expected.get(key, 0)]
         assert len(extra) <= 1, (cut_at, held, expected)
         assert all(held.get(key, 0) >= count for key, count in expected.items()), (cut_at, held, expected)

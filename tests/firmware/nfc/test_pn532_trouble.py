@@ -1,4 +1,4 @@
-"""If the chip or the line fails, the PN532 driver recovers or reports an error, and never guesses (on virtual time)."""
+"""If the chip or the line fails, the PN532 driver recovers or reports an error. It never guesses. Time is virtual."""
 
 import asyncio
 import itertools
@@ -258,7 +258,9 @@ def test_a_response_of_an_earlier_command_is_never_taken_for_the_next_ones() -> 
 
 
 class Script:
-    """A line that is not an HSU. Its other end echoes Diagnose, and answers all other commands with the given bytes."""
+    """A line that is not an HSU. The other end of the line echoes Diagnose, and answers all other commands with the
+    given bytes.
+    """
 
     fixed = True
 

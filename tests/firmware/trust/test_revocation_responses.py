@@ -36,7 +36,8 @@ from tests.support.revocation_bench import (
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Any:
-    """A function that verifies a response under the lists of a bench. It returns the code of the refusal, or None.
+    """A function that verifies a response under the lists of a bench. This function returns the code of the refusal, or
+    None.
 
     The attribute `bench` of the function is the bench.
     """

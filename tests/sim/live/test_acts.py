@@ -31,7 +31,7 @@ def steps(told: dict[str, Any]) -> list[str]:
 
 
 def agreed(told: dict[str, Any]) -> bool:
-    """Return whether the newest moment of the tap is that the phone agrees."""
+    """Return whether the newest moment of the tap tells that the phone agrees."""
     return any(moment["text"]["en"].startswith("agrees, and") for moment in told["moments"][-1:])
 
 

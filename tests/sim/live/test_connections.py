@@ -1,4 +1,4 @@
-"""Connections that say nothing, or something else than HTTP, take nothing from the live page's visitors."""
+"""If a connection says nothing, or something other than HTTP, it takes nothing away from the live page's visitors."""
 
 import asyncio
 import json

@@ -1,4 +1,6 @@
-"""The live page in a browser, with a feed that the tests write: the page shows what the feed tells, in that order."""
+"""The live page in a browser, with a feed that the tests write: the page shows what the feed tells, in the order of the
+feed.
+"""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,7 @@ WAY = {
     16: ("province", "edge"),
     17: ("province", "lock"),
 }
-"""For each number of known moments: the place of the envelope and the place of the receipt."""
+"""Maps each number of known moments to the place of the envelope and the place of the receipt."""
 
 
 SIGNALS = {
@@ -39,7 +41,7 @@ SIGNALS = {
     "obstructed": ([1, 1, 0], "amber, 1 short: something lies on the reader", 1),
     "idle": ([0, 0, 0], "dark: waits for a phone", 0),
 }
-"""For each signal of the door: its lamp, the words beside it, and the number of its beats."""
+"""Maps each signal of the door to its lamp, the words beside the lamp, and the number of beats."""
 
 
 def played(feed: Feed, *messages: scene.Message) -> None:

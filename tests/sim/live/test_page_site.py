@@ -200,7 +200,7 @@ def test_the_timeline_is_what_the_server_sends(address: str, open_window: Opener
     shown = int(page.locator(live_site.NEWEST).get_attribute("data-tap") or 0)
     sent = {one["tap"]: one for kind, one in live_site.state(address) if kind == "tap"}[shown]
     rows = [row.locator("td").all_inner_texts() for row in page.locator("#moments tbody tr").all()]
-    # The console prints the same numbers with the same format.
+    # The page and the console print the same numbers in the same format.
     assert [[row[0], row[3]] for row in rows] == [
         [f"{one['at'] - sent['began']:.0f}", one["text"]["en"]] for one in sent["moments"]
     ]

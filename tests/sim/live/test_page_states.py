@@ -1,4 +1,5 @@
-"""The live page in a browser, with a feed that the tests write: what is going on, possible, known and unknown."""
+"""The live page in a browser shows what is going on, what is possible, what is known and what is unknown. The tests
+write the feed for this page."""
 
 import time
 from typing import TYPE_CHECKING, Any

@@ -14,7 +14,7 @@ LISTING, PLACE, PHONE = "HZ-WEST-0427", "西湖区灵隐路12号3幢2单元302�
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the data folder of a province. Its file `key` has the province's public key in hex."""
+    """Return the data folder of a province. The file `key` in this folder has the province's public key in hex."""
     folder = tmp_path_factory.mktemp("province")
     province = Province(folder, "127.0.0.1", 1, clock=lambda: NOW)
     for listing, place in ((LISTING, PLACE), ("HZ-2", "West Lake Lane 12, room 302"), ("HZ-3", "路" * 64)):

@@ -25,7 +25,9 @@ Capture = pytest.CaptureFixture[str]
 
 
 def refused(capsys: Capture, folder: Path, tmp_path: Path, *changed: str) -> str:
-    """Run the command with `changed` arguments, check that it fails as it should, and return the error code."""
+    """Run the command with the arguments in `changed`. Check that the command fails as it should, and return the error
+    code.
+    """
     capsys.readouterr()
     options = {
         "--data": str(folder),

@@ -76,7 +76,9 @@ def through(*intermediates: Authority, iaca: Authority = PATHLEN_1, ds: Authorit
 
 
 def bringing(*certificates: bytes, **settings: Any) -> Build:
-    """Return a function that builds a response. Its x5chain holds `certificates` after the DS certificate."""
+    """Return a function that builds a response. The x5chain of the response has the DS certificate first, and then
+    `certificates`.
+    """
     chain = [DS.certificate(IACA), *certificates]
     return lambda: present(Credential(change_issuer_auth=put(1, 33, chain)), **settings)
 
@@ -90,7 +92,9 @@ def mso(change: Callable[[Any], None], **settings: Any) -> Build:
 
 
 def items(change: Callable[[list[Any]], None]) -> Build:
-    """Return a function that builds a response. `change` edits its list of IssuerSignedItemBytes after signing."""
+    """Return a function that builds a response. After signing, `change` edits the list of IssuerSignedItemBytes in the
+    response.
+    """
     return one(change_document=lambda document: change(document["issuerSigned"]["nameSpaces"][MDL_NAME_SPACE]))
 
 

@@ -56,7 +56,7 @@ def _own_root_in_x5chain() -> Case:
 
 
 def _lookalike_root() -> Case:
-    """A false root signed the DS. It has the trusted root's name and key identifier, and is in the x5chain."""
+    """A false root signed the DS. This root has the trusted root's name and key identifier, and is in the x5chain."""
     mallory = replace(IACA, key_name="mallory")
     chain = [DS.certificate(mallory), mallory.certificate(mallory)]
     return present(Credential(change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])

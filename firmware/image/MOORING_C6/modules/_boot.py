@@ -12,4 +12,4 @@ import bluetooth
 try:
     bluetooth.BLE().active(True)
 except OSError:
-    pass  # `firmware.main` tries again, and reports it
+    pass  # `firmware.main` will try again, and will report the error

@@ -30,7 +30,7 @@ def _digest(crypto, name, data):
 
 
 def run():
-    """Measure everything while no lock runs. The collector runs when the heap is full."""
+    """Measure everything while no lock runs. The garbage collector runs only when the heap is full."""
     from firmware import crypto
 
     gc.threshold(-1)

@@ -1,4 +1,4 @@
-"""`bluetooth` on the virtual board. The stack is the simulator's, in the process of the host."""
+"""`bluetooth` on the virtual board. The radio's stack is the simulator's stack. It runs in the process of the host."""
 
 import select
 
@@ -45,7 +45,7 @@ class BLE:
 
     def irq(self, handler):
         def run(event, data, value=None):
-            # The value that a peer has written is valid while the handler runs.
+            # A peer has written this value. It is valid only while the handler runs.
             self._written = value
             select.as_firmware(handler, event, data)
             self._written = None

@@ -1,6 +1,7 @@
-"""`esp32` on the virtual board: the partitions of the simulator's flash image.
+"""Replaces `esp32` on the virtual board. The partitions are in the simulator's flash image.
 
-The image is in the machine's memory too, so that reading needs no call. The host writes, and the copy follows.
+The machine's memory has a copy of this image, so that reading needs no call. The host writes into the image, and then
+this module brings the copy up to date.
 """
 
 import hosted

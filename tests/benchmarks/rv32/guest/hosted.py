@@ -1,10 +1,12 @@
-"""Calls from the virtual board to its host, and the count of instructions. The other modules here use this one.
+"""Calls the host from the virtual board, and counts instructions. The other modules in this folder use this module.
 
-A call is a message in a pipe, written and read by semihosting (RISC-V Semihosting specification). While the host works,
-no instruction runs here, so the host takes no time. The buffers lie outside the heap.
+A call is a message in a pipe. Semihosting writes the message and reads the answer (RISC-V Semihosting specification).
+While the host works, no instruction runs in the machine, so the host takes none of the machine's time. The buffers lie
+outside the heap.
 
-Every instruction belongs to one of two accounts: the firmware's, or that of these modules. `enter` and `leave` change
-the account. Each message begins with the number in the firmware's account, so the host knows this number at every call.
+Every instruction is counted in one of two accounts: the account of the firmware, or the account of these modules.
+`enter` and `leave` change the account. Each message begins with the number of instructions in the firmware's account.
+So the host knows this number at every call.
 """
 
 import micropython
@@ -33,8 +35,9 @@ def _semihost(a0, a1):
 
 @micropython.asm_rv32
 def _account_for(a0, a1):
-    # Count the instructions that have run since the last call, for the account that the last call named. a0: the box,
-    # a1: the account from now on. Box: 0 and 4 the count at the last call, 8 the place of the present account.
+    # Count the instructions that have run since the last call. They belong to the account that the last call named. a0
+    # is the box, and a1 is the account from now on. In the box, the count at the last call is at 0 and 4, and the place
+    # of the present account is at 8.
     label(again)
     data(4, 0xC82026F3)  # rdinstreth a3
     data(4, 0xC0202673)  # rdinstret a2
@@ -98,17 +101,17 @@ def _open(path, mode):
 
 
 def enter():
-    """From now on, count instructions for these modules. Returns what `leave` needs."""
+    """Count the instructions from now on for these modules. Returns the previous account, which `leave` needs."""
     return _account_for(_counters, _OURS)
 
 
 def leave(before):
-    """Charge again whom `enter` found."""
+    """Count the instructions from now on for the account `before`, which `enter` has returned."""
     _account_for(_counters, before)
 
 
 def sleep(milliseconds):
-    """Move the clock. Nothing is charged."""
+    """Move the clock of the machine. No instructions are counted for this."""
     while milliseconds > 0:
         _sleep(min(milliseconds, 10000) * 10000)
         milliseconds -= 10000
@@ -129,13 +132,12 @@ def connect(folder):
 # --- values in messages ----------------------------------------------------------------------------------------------
 
 _made = {}
-"""The host may send values of a type that MicroPython does not have. For the letter of each such type, this is the
-function that makes the value.
-"""
+"""The host may send values of a type that MicroPython does not have. This dict maps the letter of each such type to the
+function that makes the value."""
 
 
 def register(letter, make):
-    """Let `make` build the values that the host sends under `letter`."""
+    """From now on, `make` builds the values that the host sends with this `letter`."""
     _made[letter] = make
 
 
@@ -196,10 +198,10 @@ def _get(at):
 
 
 def call(*message):
-    """Send `message` to the host, and return the host's answer. Bytes in the answer are views, valid until the next
-    call.
+    """Send `message` to the host, and return the host's answer. Bytes in the answer are views. They are valid until the
+    next call.
 
-    An error of the host is raised here as an OSError, a ValueError or a TypeError.
+    If the host raises an error, this function raises an OSError, a ValueError or a TypeError.
     """
     before = enter()
     try:
@@ -235,5 +237,6 @@ def _transfer(operation, which, address, size):
 
 
 def leave_for_firmware():
-    """From now on, count instructions for the firmware: one of its handlers runs. Returns what `leave` needs."""
+    """Count the instructions from now on for the firmware, because one of its handlers will run. Returns the previous
+    account, which `leave` needs."""
     return _account_for(_counters, _FIRMWARE)

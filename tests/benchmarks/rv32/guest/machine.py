@@ -1,4 +1,5 @@
-"""`machine` on the virtual board. The pins, timers and UARTs are the simulator's, in the process of the host."""
+"""Replaces `machine` on the virtual board. The simulator's pins, timers and UARTs do the work, in the process of the
+host."""
 
 import io
 import select
@@ -9,7 +10,7 @@ PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 
 
 class _Device:
-    """An object of the host's module `machine`. `place` is the object's key there."""
+    """Stands for an object of the host's module `machine`. The host knows this object by the key `place`."""
 
     def __init__(self, place, *arguments, **options):
         self.place = place
@@ -119,7 +120,7 @@ class UART(io.IOBase):
 
 
 class WDT:
-    """Does nothing. The host may be slow, but this is not the firmware's fault."""
+    """This watchdog does nothing. The host may be slow, and this is not the firmware's fault."""
 
     def __init__(self, id=0, timeout=5000):
         pass

@@ -1,4 +1,5 @@
-"""Replaces MicroPython's `select` on the virtual board. A poll waits at the host, so waiting runs no instructions."""
+"""Replaces MicroPython's `select` on the virtual board. A poll waits in the process of the host, so no instructions run
+while it waits."""
 
 import hosted
 
@@ -8,7 +9,8 @@ _handlers = {}
 
 
 def on_event(key, handler):
-    """Call `handler(*event)` for the host's events that begin with `key`. None: drop them."""
+    """From now on, call `handler` with each event of the host that begins with `key`. If `handler` is None, drop these
+    events."""
     _handlers[key] = handler
 
 

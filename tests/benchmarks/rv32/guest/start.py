@@ -11,7 +11,8 @@ import machine  # noqa: F401
 
 
 def _shrink(address, heap):
-    """Make the heap smaller, as if MicroPython had made a heap of `heap` bytes. `address` is that of `mp_state_ctx`.
+    """Make the heap smaller, as if MicroPython had made a heap of `heap` bytes. `address` is the address of
+    `mp_state_ctx`.
 
     The fields are found by a relation that must be true: the table has two bits for each block of 16 bytes of the pool.
     """
@@ -37,8 +38,8 @@ def _shrink(address, heap):
 
 
 def run(pipes, mode, address, heap, base):
-    """Do as `mode` says: "lock" or "crypto". `heap` is the size of the heap, not counting what these modules keep in
-    the heap.
+    """Run the firmware if `mode` is "lock", and measure its cryptography if `mode` is "crypto". `heap` is the size of
+    the heap, without what these modules keep in the heap.
 
     `base` is what was allocated before these modules were imported.
     """
