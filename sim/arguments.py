@@ -100,9 +100,8 @@ def make_folder(path: Path, argument: str, empty: bool = False) -> None:
 
 
 def writable(path: Path, argument: str) -> None:
-    """Check that a file can be made at `path`. The argument `argument` gave this path. Raises ConfigError `file.folder`
-    if not.
-    """
+    """Check that a file can be made at `path`. `argument` names the command line argument with this path. Raises
+    ConfigError `file.folder` if no file can be made."""
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -8,7 +8,7 @@ because a word has 64 bits there. So the simulator's heap has three parts:
     imported - RATIO * FROZEN_IMPORT            code, which the chip has in flash
     stand-ins                                   modules that are not Python on the chip
 
-docs/performance.md shows this sum with today's numbers. tests/sim/test_chip_heap.py checks it.
+docs/performance.md shows this sum with its present numbers. tests/sim/test_chip_heap.py checks the sum.
 """
 
 AIM = 140 * 1024

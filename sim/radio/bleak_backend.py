@@ -198,7 +198,7 @@ class AirClient(BaseBleakClient):
 
     @property
     def name(self) -> str:
-        """The device's address, which stands in for its name: the name is not read."""
+        """The name is not read from the device. The device's address takes its place."""
         return self.address
 
     @property
