@@ -27,12 +27,11 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from protocol.errors import ConfigError, TransportError
+from sim.hang import HANG_SECONDS
 from sim.ports import ReservedPort
 
 Kind = Literal["iotcore", "mosquitto"]
 
-START_SECONDS: Final = 15.0
-"""Longest wait for a broker to start. Even a loaded machine with two cores needs only one or two seconds."""
 STOP_SECONDS: Final = 5.0
 MAX_PAYLOAD: Final = 262144
 
@@ -128,7 +127,7 @@ class Broker:
                 # broker.
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()

@@ -114,18 +114,23 @@ _CUT_UP = (
 asyncio.run(check_in(crypto, cards[0]))
 gc.collect()
 litter, longest = [None] * 1000, given["longest"]
-place = 0
-for size in (longest, 256):
-    try:
-        while True:
-            litter[place] = bytearray(size)
-            place += 1
-    except MemoryError:
-        pass
-    if size == longest:
-        whole = place
+place = whole = at = 0
+names = None  # a new name would need room when there is none
+try:
+    while True:  # between two long pieces is a short one
+        litter[place] = bytearray(256 if place & 1 else longest)
+        place += 1
+except MemoryError:
+    pass
+whole = place
+try:
+    while True:
+        litter[place] = bytearray(256)
+        place += 1
+except MemoryError:
+    pass
 for at in range(0, whole, 2):
-    litter[at] = None  # free pieces, and between two of them one in use
+    litter[at] = None
 gc.collect()
 try:
     while True:
