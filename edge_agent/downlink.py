@@ -46,7 +46,7 @@ class Downlink:
         """Delete committed records. Set a refused record aside if our own check finds it bad too.
 
         Return the keys of the records that have left the queue. Raises StorageError. Any other unforeseen error ends
-        the statement that caused it. The keys of records that left the queue before the error are returned too.
+        the statement that caused it. The result also has the keys of records that left the queue before the error.
         Otherwise, the batches of these records would wait for the receipt timeout.
         """
         gone: list[Key] = []

@@ -76,8 +76,8 @@ class DirectEnd(asyncio.Transport):
         protocol = asyncio.StreamReaderProtocol(self._reader, loop=loop)
         writer = asyncio.StreamWriter(self, protocol, self._reader, loop)
         self._task = loop.create_task(handler(self._reader, writer))
-        # The greeting is written before the handler begins, because a lock may wait for the greeting while nothing else
-        # works.
+        # The greeting is written before the handler begins, because a lock may wait for the greeting while no other
+        # code runs.
         self.write(greeting)
 
     def send(self, data: bytes) -> None:

@@ -9,7 +9,8 @@ the door says. A rhythm is a word of these marks:
     =   the light stays on (no tone has this mark)
 
 The light repeats its word until the next signal. An answer and a signal for a second person show their word once. The
-tone sounds once, on the beats of the light. Where the light stays on, the tone has a word of its own.
+tone sounds for one round of the rhythm, together with the light. Where the light stays on, the tone has a word of its
+own.
 
 The lock computes for up to half a second at a time, and nothing else runs meanwhile. So a beat may last longer, but no
 beat is lost. Therefore most signals differ by the number of their beats. While "reading" is shown, the lock does its

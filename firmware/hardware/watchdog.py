@@ -26,7 +26,7 @@ _LOOP_MS = 1000
 async def watch(
     watchdog: "WDT", tasks: "list[asyncio.Task[None]]", serving_ms: "Callable[[], int]", tick: "Callable[[], object]"
 ) -> None:
-    """Feed `watchdog` and call `tick` about once a second. Return when the lock should restart.
+    """Feed `watchdog` and call `tick` about once a second. Wait until the lock should restart, then return.
 
     The lock should restart when a task has ended, or when the door has served one guest for too long. `serving_ms`
     returns how long the door has served the current guest, or 0 between two guests. So a long row of guests is no

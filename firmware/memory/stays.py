@@ -1,10 +1,10 @@
 """The stays that this lock knows. For each stay, the lock keeps the grant, the guests who have checked in, and the
 number of openings.
 
-Flash holds the grants, and keyed commitments in place of guests. Names, document numbers and portraits are not in
-flash. The file is a checkpoint. Everything that happened after the checkpoint is in the journal's notes, so an opening
-writes only its record. The checkpoint is written when a grant changes. The checkpoint is also written before the
-journal erases notes that are newer than the checkpoint.
+Flash holds the grants. It holds no guests, only keyed commitments to them. Names, document numbers and portraits are
+not in flash. The file is a checkpoint. Everything that happened after the checkpoint is in the journal's notes, so an
+opening writes only its record. The checkpoint is written when a grant changes. The checkpoint is also written before
+the journal erases notes that are newer than the checkpoint.
 
 After a stay was removed, somebody could once more deliver an older version of its grant. So the lock keeps the serial
 of a removed stay as a tombstone, until the horizon that the grant names.

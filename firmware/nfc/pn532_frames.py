@@ -35,7 +35,7 @@ ERROR = 4
 """Kind of the frame by which the chip reports that it did not understand a command. The content of this frame is only
 one byte."""
 BROKEN = 5
-"""Kind of a damaged frame, whose length or checksum is wrong."""
+"""Stands for a damaged frame: its length or its checksum is wrong."""
 
 _START = const(b"\x00\xff")
 

@@ -70,7 +70,7 @@ def folder(root: Path, program: str) -> Path | None:
 
 
 def _speak_alike(program: str, compiler: str) -> bool:
-    """Do the interpreter `program` and the `compiler` use the same version of the .mpy format?"""
+    """Return whether the interpreter `program` and the `compiler` use the same version of the .mpy format."""
     script = "import sys; form = getattr(sys.implementation, '_mpy', 0); print('%d.%d' % (form & 255, form >> 8 & 3))"
     runs = subprocess.run([program, "-c", script], capture_output=True, text=True, check=False)
     says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)

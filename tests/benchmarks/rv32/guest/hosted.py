@@ -35,9 +35,9 @@ def _semihost(a0, a1):
 
 @micropython.asm_rv32
 def _account_for(a0, a1):
-    # Count the instructions that have run since the last call. They belong to the account that the last call named. a0
-    # is the box, and a1 is the account from now on. In the box, the count at the last call is at 0 and 4, and the place
-    # of the present account is at 8.
+    # Count the instructions that have run since the last call. They belong to the account that the last call named. The
+    # box is in a0. The account for the coming instructions is in a1. In the box, the count at the last call is at 0
+    # and 4, and the place of the present account is at 8.
     label(again)
     data(4, 0xC82026F3)  # rdinstreth a3
     data(4, 0xC0202673)  # rdinstret a2

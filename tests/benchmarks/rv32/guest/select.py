@@ -9,8 +9,8 @@ _handlers = {}
 
 
 def on_event(key, handler):
-    """From now on, call `handler` with each event of the host that begins with `key`. If `handler` is None, drop these
-    events."""
+    """From now on, call `handler` with each event whose line from the host begins with `key`. If `handler` is None,
+    drop these events."""
     _handlers[key] = handler
 
 
