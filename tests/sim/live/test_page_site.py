@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -198,8 +198,17 @@ def test_the_timeline_is_what_the_server_sends(address: str, open_window: Opener
     page = at_door(open_window, address)
     tapped(page, guest("guest-1"))
     shown = int(page.locator(live_site.NEWEST).get_attribute("data-tap") or 0)
-    sent = {one["tap"]: one for kind, one in live_site.state(address) if kind == "tap"}[shown]
-    rows = [row.locator("td").all_inner_texts() for row in page.locator("#moments tbody tr").all()]
+
+    def told() -> Any:
+        return {one["tap"]: one for kind, one in live_site.state(address) if kind == "tap"}[shown]
+
+    sent: dict[str, Any] | None = None
+    rows: list[list[str]] = []
+    while sent != told():  # a receipt may arrive while the rows are read
+        sent = told()
+        page.wait_for_selector(f"#moments tbody tr:nth-child({len(sent['moments'])})")
+        rows = [row.locator("td").all_inner_texts() for row in page.locator("#moments tbody tr").all()]
+    assert sent is not None
     # The page and the console print the same numbers in the same format.
     assert [[row[0], row[3]] for row in rows] == [
         [f"{one['at'] - sent['began']:.0f}", one["text"]["en"]] for one in sent["moments"]
