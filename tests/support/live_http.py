@@ -5,6 +5,7 @@ import http.client
 import json
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 from sim.hang import HANG_SECONDS
 from sim.live.command import bound, serving
 from sim.live.stage import Stage, stage
+
+Where = Callable[[dict[str, Any]], bool]
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,28 @@ class Listener:
                 name, _, value = line.rstrip("\n").partition(": ")
                 found[name] = value
 
-    def until(self, kind: str, where: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
-        """Return the data of the next message of this kind for which `where` is true."""
-        while True:
-            said = self.next()
+    def until(self, kind: str, where: Where = lambda _: True, since: int | None = None) -> dict[str, Any]:
+        """Return the data of the next message of this kind for which `where` is true.
+
+        `since` is a place in `heard`. If it is given, the messages from there on count too. A caller gives it where the
+        wanted message may come before another one that was waited for already.
+
+        Raises AssertionError if no such message comes. Other messages, and signs of life, may come for ever.
+        """
+        place = len(self.heard) if since is None else since
+        given_up = time.monotonic() + HANG_SECONDS
+        while time.monotonic() < given_up:
+            if place == len(self.heard):
+                self.next()
+            said = self.heard[place]
             if said.kind == kind and where(said.data):
                 return said.data
+            place += 1
+        raise AssertionError(f"no such {kind}: {[said.kind for said in self.heard]}")
+
+    def over(self, act: int) -> dict[str, Any]:
+        """Wait until an act is over. Return the message that says so."""
+        return self.until("act", lambda data: data["act"] == act and data["state"] != "began", since=0)
 
     def close(self) -> None:
         """Disconnect."""
@@ -120,7 +139,7 @@ class LivePage:
         """Begin an act, and return the message which says that the act is over."""
         status, told = self.post({"action": action, **fields})
         assert status == 202, told
-        return listener.until("act", lambda data: data["act"] == told["act"] and data["state"] != "began")
+        return listener.over(told["act"])
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def test_while_a_story_plays_no_other_act_is_taken_and_a_new_page_sees_the_story
     assert late.until("site")["own"] is False
     assert late.until("story")["name"] == "stranger"
     late.close()
-    heard.until("act", lambda data: data["act"] == told["act"] and data["state"] == "done")
+    assert heard.over(told["act"])["state"] == "done"
     after = page.listen()
     assert after.until("site")["own"] is True
     assert after.until("story")["state"] == "over"
