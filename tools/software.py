@@ -417,8 +417,8 @@ def compiled_for(content: bytes) -> tuple[int, int, int | None]:
     """Return (version, sub-version, architecture) of an .mpy file. The architecture is None if the file has only
     bytecode.
 
-    The numbers are those of `sys.implementation._mpy` (MicroPython's "MicroPython .mpy files"). Raises StorageError
-    `stage.verify`.
+    The numbers are those of `sys.implementation._mpy`, which MicroPython's page "MicroPython .mpy files" explains.
+    Raises StorageError `stage.verify`.
     """
     if len(content) < 4 or content[0] != ord("M"):
         raise StorageError("stage.verify", "a file with the ending .mpy is not an .mpy file. Stage again")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
             """Return what `Stay.known` returns. If no identity was shown, the commitment is None."""
 
         def guest(self, stay: Stay, commitment: bytes, named: bool, adult: bool) -> Guest:
-            """Make the guest that a check-in with this claim adds to `stay`."""
+            """Return the new `Guest` that a check-in with this claim adds to `stay`."""
 
         def tie(self, stay: Stay, commitment: bytes) -> "tuple[int, str]":
             """Find the adult who answers for the guest with this `commitment`, according to the grant of `stay`.

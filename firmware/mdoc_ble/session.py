@@ -111,7 +111,8 @@ class Session:
         self._say(self._peer(), ble.END)
 
     def close(self) -> None:
-        """Return the radio. After `farewell`, first let the phone disconnect in the background. Never raises."""
+        """Return the radio. After `farewell`, the phone first gets time to disconnect, and nobody waits for this. Never
+        raises."""
         if self._finished:
             return
         connection = self._connection

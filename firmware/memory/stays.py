@@ -150,7 +150,7 @@ class Stay:
         """
         exact, person = commitments[0], commitments[3]
         number, named, again = _place(self._documents, exact), b"", _place(self._owners, person) > 0
-        # The place may belong to the filling of the table. Then the slices below are empty.
+        # The search may have found one of the bytes that fill unused places. Then the slices below are empty.
         if exact[:_TAG] not in [guest.tag[:_TAG] for guest in self.guests[max(0, number - 1) : number]]:
             number = 0
         for each in commitments[:3]:

@@ -338,7 +338,7 @@ class Store:
         return int(rows[0][0])
 
     def quarantined(self) -> list[tuple[bytes, int, bytes, str, int]]:
-        """Return (lock id, counter, payload hash, code, times seen) of each refused record."""
+        """Return (lock id, counter, payload hash, code, number of times seen) of each refused record."""
         rows = self._rows("SELECT lock_id, counter, payload_hash, code, seen FROM quarantine ORDER BY lock_id, counter")
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
 

@@ -175,8 +175,8 @@ def by_party(picture: str, language: str) -> dict[str, list[str]]:
 
 
 def test_the_picture_in_the_readme_tells_the_same_in_the_order_of_cause(run: Run) -> None:
-    """The moments of one party cause each other. The moments of two parties may be in another order, because they are
-    sorted by time.
+    """The moments of one party cause each other, so their order is always the same. Moments of different parties are
+    sorted by time, and the times differ from run to run. So only the moments of each party are compared.
     """
     committed = by_party(PICTURE[run.language].read_text(encoding="utf-8"), run.language)
     assert by_party(run.picture, run.language) == committed

@@ -68,7 +68,8 @@ def tapped(page: "Page", button: str) -> str:
 
 
 def witness(page: "Page", selector: str, attribute: str | None = None) -> None:
-    """Begin to remember each value that an attribute takes, or each text. `saw` asks for one.
+    """Begin to remember each value of an attribute. Without `attribute`, remember each text of the element. `saw` asks
+    for one.
 
     So a test does not miss what is shown only for a moment.
     """

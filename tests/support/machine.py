@@ -1,4 +1,4 @@
-"""Runs the assembler of the field machine in an emulator of a RISC-V processor (unicorn), and counts instructions."""
+"""Runs the field machine's assembler function in an emulated RISC-V processor (unicorn), and counts instructions."""
 
 import importlib
 import subprocess
@@ -57,8 +57,8 @@ def kernel() -> bytes:
 
 
 class Machine:
-    """An emulated processor with the machine code of the assembler in its memory. `run` takes the arguments of the
-    assembler function."""
+    """An emulated processor. Its memory holds the field machine's assembler function, compiled to machine code. `run`
+    takes the arguments of this function."""
 
     def __init__(self) -> None:
         self._processor = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)

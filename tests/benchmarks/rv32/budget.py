@@ -76,8 +76,8 @@ def stay_key_ms() -> float:
 
 
 def in_vain_ms() -> float:
-    """Return the milliseconds on the air for a question that a phone without stay keys cannot answer. Only then does
-    the lock ask this phone for a document."""
+    """Return the milliseconds on the air for the question for a stay key, at a phone without stay keys. Only when the
+    phone could not answer does the lock ask for a document."""
     return _commands_ms((len(stay_key.select()), 2)) - _commands_ms()
 
 

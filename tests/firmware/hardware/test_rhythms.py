@@ -23,8 +23,8 @@ LONGER = 3.0
 """If two beats count as different, this is the smallest ratio of their lengths (ITU-R M.1677-1: a dash is three dots).
 """
 SEEN_AT_ONCE, MANY = 3, 5
-"""People see at a glance how many beats there are, up to SEEN_AT_ONCE (Trick and Pylyshyn 1994: up to four). More beats
-than MANY are "many".
+"""People see at a glance how many beats there are, up to SEEN_AT_ONCE (Trick and Pylyshyn 1994: up to four). A number
+of beats above MANY is "many".
 """
 FLASHES = 3
 """Largest number of flashes in any one second (WCAG 2.2, 2.3.1)."""

@@ -35,9 +35,10 @@ def _semihost(a0, a1):
 
 @micropython.asm_rv32
 def _account_for(a0, a1):
-    # Count the instructions that have run since the last call. They belong to the account that the last call named. The
-    # box is in a0. The account for the coming instructions is in a1. In the box, the count at the last call is at 0
-    # and 4, and the place of the present account is at 8.
+    # Count the instructions that have run since the last call. They belong to the account that the last call named.
+    # a0 holds the address of the box, and a1 holds the address of the account for the coming instructions. Layout of
+    # the box: the count at the last call (low word at offset 0, high word at offset 4), then the address of the present
+    # account (offset 8).
     label(again)
     data(4, 0xC82026F3)  # rdinstreth a3
     data(4, 0xC0202673)  # rdinstret a2
