@@ -9,8 +9,11 @@ answer tells only that a document of this signer was shown here, and not whether
 
 import hashlib
 
+from protocol import const
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Any
 
     from protocol.crypto import Crypto
@@ -19,15 +22,17 @@ MAX_SIGNATURES = 64
 """Maximum number of remembered signatures. Each document has one signature that no other document has. The document
 shares one or two more signatures with all documents of its signer."""
 
+_NAME = const(32)
+
 
 class Recollection:
     """Replaces `crypto` for verifying issuers' signatures in one presentation.
 
     `recalled` counts the signatures found in the memory. `computed` counts the signatures that had to be verified. Only
-    `RememberedSignatures.keep` adds signatures to the memory.
+    `RememberedSignatures.keep` adds signatures to the memory. `known` are the names of good signatures.
     """
 
-    def __init__(self, crypto: "Crypto", known: "list[bytes]") -> None:
+    def __init__(self, crypto: "Crypto", known: "Container[bytes]") -> None:
         self._crypto = crypto
         self._known = known
         self.good: list[bytes] = []
@@ -59,7 +64,9 @@ class RememberedSignatures:
 
     def __init__(self, crypto: "Crypto") -> None:
         self._crypto = crypto
-        self._known: list[bytes] = []  # The signature that was shown most recently is at the end of the list.
+        # All names in a row, the name that was shown most recently at the end. An empty place is full of zeros, and no
+        # name is. 64 separate objects would take more than three times as much heap.
+        self._known = bytearray(_NAME * MAX_SIGNATURES)
 
     def recollect(self) -> Recollection:
         """Return a `crypto` for one presentation."""
@@ -68,12 +75,15 @@ class RememberedSignatures:
     def keep(self, recollection: Recollection) -> None:
         """Remember the signatures of a presentation that was verified as a whole. If there are too many signatures, the
         oldest signatures are dropped."""
-        kept = [name for name in self._known if name not in recollection.good]
-        self._known = (kept + recollection.good)[-MAX_SIGNATURES:]
+        known = self._known
+        for name in recollection.good:
+            at = max(0, known.find(name))  # a new name takes the place of the oldest name
+            known[at:-_NAME] = known[at + _NAME :]
+            known[-_NAME:] = name
 
     def forget(self) -> None:
         """Forget all signatures."""
-        self._known = []
+        self._known[:] = bytes(_NAME * MAX_SIGNATURES)
 
 
 def _name(curve: str, public: bytes, hash_name: str, message: "bytes | tuple[bytes, ...]", signature: bytes) -> bytes:

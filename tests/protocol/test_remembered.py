@@ -140,13 +140,13 @@ def test_what_was_shown_is_remembered_until_it_is_all_forgotten() -> None:
 
 def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
     memory = RememberedSignatures(crypto)
-    for number in [*range(MAX_SIGNATURES), 0, MAX_SIGNATURES]:
+    names = [bytes([number]) * 32 for number in range(1, MAX_SIGNATURES + 2)]
+    for name in [*names[:-1], names[0], names[-1]]:
         recollection = memory.recollect()
-        recollection.good = [bytes([number])]
+        recollection.good = [name]
         memory.keep(recollection)
     known = memory.recollect()._known
-    assert len(known) == MAX_SIGNATURES and bytes([1]) not in known, "the one of which nothing was seen for longest"
-    assert {bytes([0]), bytes([MAX_SIGNATURES])} <= set(known)
+    assert [name in known for name in names] == [name != names[1] for name in names], "the one not seen for longest"
     always = Recollection(AlwaysGood(), [])  # type: ignore[arg-type]  # Recollection calls only `verify`
     for number in range(100):
         always.verify("P-256", b"", "SHA-256", bytes([number]), b"")
@@ -176,6 +176,27 @@ def judge(response, transcript, root, now):
         return error.code
 answer([judge(*case) for case in given])
 """
+
+
+def test_the_memory_takes_two_kilobytes_whatever_it_holds() -> None:
+    source = """
+import gc
+from protocol.mdoc.remembered import MAX_SIGNATURES, RememberedSignatures
+memory = RememberedSignatures(None)
+def used():
+    gc.collect()
+    return gc.mem_alloc()
+recollection = memory.recollect()
+memory.keep(recollection)
+before = used()
+for number in range(MAX_SIGNATURES + 1):
+    recollection.good = [bytes((number + 1,)) * 32]
+    memory.keep(recollection)
+recollection.good = []
+answer([used() - before, len(memory._known)])
+"""
+    grown, size = run_on_lock(source)
+    assert grown < 100 and size == 32 * MAX_SIGNATURES
 
 
 def test_the_lock_remembers_and_judges_alike() -> None:
