@@ -16,7 +16,7 @@ from edge_agent.environment import PACKAGES, lacking
 if lacking("-m edge_agent", PACKAGES):
     raise SystemExit(2)
 
-from edge_agent import config, database, inventory, log, status
+from edge_agent import config, database, inventory, log, status, typed
 from edge_agent.agent import Agent
 from edge_agent.counted import counted
 from edge_agent.notify import Notifier
@@ -28,8 +28,8 @@ OK, FAILED, NOT_WORKING = DONE, NO, 3
 _EPILOG = """\
 configuration:
   /etc/mooring-edge/mooring-edge.toml, or --config FILE, or the file that MOORING_EDGE_CONFIG names. To start:
-    python -m edge_agent print-config > mooring-edge.toml
-    Fill in province_public_key, then run: python -m edge_agent check-config --config mooring-edge.toml
+    {command} config > mooring-edge.toml
+    Fill in province_public_key, then run: {command} check-config --config mooring-edge.toml
   An environment variable overrides a key: MOORING_EDGE_MQTT_HOST is mqtt.host. Commas separate the texts of a list.
 
 exit codes:
@@ -76,7 +76,7 @@ def _drop_output() -> None:
 
 
 def _perform(options: argparse.Namespace) -> int:
-    if options.command == "print-config":
+    if options.command == "config":
         print(config.default_text(), end="")
         return OK
     settings = config.load(options.config, os.environ)
@@ -94,10 +94,10 @@ def _fail(error: MooringError, options: argparse.Namespace) -> int:
 def parser() -> Parser:
     """Return the parser for the arguments of `python -m edge_agent`."""
     top = Parser(
-        prog="python -m edge_agent",
+        prog=typed.command(),
         description="Carries sealed records from Mooring locks (Bluetooth) to the province (MQTT), and signed "
         "statements back. It cannot read the records.",
-        epilog=_EPILOG,
+        epilog=_EPILOG.format(command=typed.command()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_version("mooring-edge")
@@ -118,7 +118,8 @@ def parser() -> Parser:
     queue.add_argument(
         "--quarantine", action="store_true", help="list each record that was set aside or refused in error, and why"
     )
-    commands.add_parser("print-config", help="print an annotated default configuration")
+    text = "print an annotated default configuration"
+    commands.add_parser("config", help=text, description=text[0].upper() + text[1:] + ".")
     return top
 
 

@@ -1,20 +1,21 @@
 """Settings of the edge agent: a TOML file, environment variables that override it, and `default.toml`.
 
-`default.toml` is the only list of keys, types and defaults; `print-config` prints it. This module adds the limits. An
-unknown key is refused. Otherwise, a misspelt key would silently leave the default in force. The error message names the
-nearest known key.
+`default.toml` is the only list of keys, types and defaults; the command `config` prints it. This module adds limits. An
+unknown key is refused. Otherwise, a misspelt key would silently leave the default in force. The error message names
+the nearest known key. An error about a setting names the file, the line, the key and the value.
 """
 
 import difflib
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_agent import tls
+from edge_agent import config_file, tls, typed
+from edge_agent.config_file import File, shown
 from protocol import crypto_cpython, uplink
 from protocol.crypto import is_point
 from protocol.errors import ConfigError
@@ -127,61 +128,81 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     `config.type` or `config.value` for a setting, and `config.file` for a file that a setting names.
     """
     named = path or (Path(environment[ENVIRONMENT_CONFIG]) if environment.get(ENVIRONMENT_CONFIG) else None)
-    content = _read(named or DEFAULT_PATH)
-    if content is None and named:
-        raise ConfigError(
-            "config.missing", f"{named} does not exist. Make it: python -m edge_agent print-config > {named}."
-        )
-    source = named or (None if content is None else DEFAULT_PATH)
-    values = dict(_flatten(tomllib.loads(default_text())))
-    known = dict(values)
-    for key, value in (content or {}).items():
-        if value != {} or not _is_section(key, known):
-            values[key] = _checked(key, value, known, f"in {source}")
+    file = config_file.read(named or DEFAULT_PATH)
+    if file is None and named:
+        raise ConfigError("config.missing", f"{named} does not exist. Make it: {typed.command()} config > {named}.")
+    settings = _Settings(dict(config_file.flatten(tomllib.loads(default_text()))))
+    for key, value in (file.values if file else {}).items():
+        if file and (value != {} or not settings.is_section(key)):
+            settings.set(key, value, file)
     for variable, text in sorted(environment.items()):
         if variable.startswith(ENVIRONMENT_PREFIX) and variable != ENVIRONMENT_CONFIG:
-            key = _key_of(variable, known)
-            values[key] = _checked(key, _from_text(text, known[key], variable), known, f"in {variable}")
-    return _build(values, source)
+            key = _key_of(variable, settings.known)
+            settings.set(key, _from_text(text, settings.known[key], variable), variable)
+    return _build(settings, file.path if file else None)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return the values that the file sets, by dotted key, or None if the file does not exist."""
-    try:
-        return dict(_flatten(tomllib.loads(path.read_text(encoding="utf-8"))))
-    except FileNotFoundError:
-        return None
-    except IsADirectoryError:
-        raise ConfigError("config.unreadable", f"{path} is a directory. Name the file in it.") from None
-    except OSError as error:
-        raise ConfigError(
-            "config.unreadable", f"cannot read {path}: {error.strerror}. Check its permissions."
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError("config.syntax", f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except ValueError as error:  # this comes from tomllib, or from int() for a number with thousands of digits
-        raise ConfigError("config.syntax", f"{path} is not TOML: {error}. Correct this place.") from None
-    except RecursionError:
-        raise ConfigError("config.syntax", f"{path} is nested too deeply. Compare it with print-config.") from None
+class _Settings:
+    """Values by dotted key, and where each was set. `known` has the defaults of all keys."""
 
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self.known = known
+        self._values = dict(known)
+        self._sources: dict[str, File | str] = {}
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
 
+    def section(self, name: str) -> dict[str, Any]:
+        """Return the values of one section, by the last part of their keys."""
+        return {key.partition(".")[2]: value for key, value in self._values.items() if key.startswith(name + ".")}
 
-def _is_section(key: str, known: Mapping[str, Any]) -> bool:
-    return any(name.startswith(key + ".") for name in known)
+    def is_section(self, key: str) -> bool:
+        """Return True if `key` is a section of the file."""
+        return any(name.startswith(key + ".") for name in self.known)
+
+    def set(self, key: str, value: object, source: File | str) -> None:
+        """Take a value from a file, or from the environment variable that `source` names. Raises ConfigError."""
+        self._sources[key] = source
+        self._values[key] = value
+        self._check(key, value)
+
+    def says(self, key: str) -> str:
+        """Return the key, its value and its place, for an error message: `mqtt.port = 0 (edge.toml, line 3)`."""
+        source = self._sources.get(key)
+        if source is None:
+            return f"{key} = {shown(self._values[key])} (the default)"
+        place = source if isinstance(source, str) else source.place(key)
+        return f"{key} = {shown(self._values[key])} ({place})"
+
+    def _check(self, key: str, value: object) -> None:
+        if self.is_section(key):
+            raise ConfigError(
+                "config.type",
+                f"{self.says(key)} is a section. Write [{key}] on a line of its own, then its keys.",
+            )
+        if key not in self.known:
+            raise ConfigError("config.unknown_key", f"{self.says(key)} is not a setting. {_nearest(key, self.known)}")
+        expected = self.known[key]
+        # In Python, a bool is also an int, but a person who writes `true` for a number has made a mistake.
+        if type(value) is not type(expected) or (
+            isinstance(value, list) and not all(isinstance(v, str) for v in value)
+        ):
+            names = {str: "text in quotes", int: "a whole number", bool: "true or false", list: "a list of texts"}
+            raise ConfigError("config.type", f"{self.says(key)} has the wrong type. Write {names[type(expected)]}.")
+        if key in _RANGES and isinstance(value, int) and not _RANGES[key][0] <= value <= _RANGES[key][1]:
+            least, most = _RANGES[key]
+            raise ConfigError("config.value", f"{self.says(key)} is out of range. Choose {least} to {most}.")
+        texts = value if isinstance(value, list) else [value]
+        if not all(text.isprintable() for text in texts if isinstance(text, str)):
+            raise ConfigError("config.value", f"{self.says(key)} has a character that cannot be printed. Remove it.")
 
 
 def _nearest(wrong: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(wrong, known, 1, 0.5)
     # People also write a correct key in the wrong section.
     near = near or [key for key in known if key.rpartition(".")[2] == wrong.rpartition(".")[2]]
-    return f"Did you mean {near[0]}?" if near else "See print-config for the known ones."
+    return f"Did you mean {near[0]}?" if near else f"See `{typed.command()} config` for the known ones."
 
 
 def _key_of(variable: str, known: Mapping[str, Any]) -> str:
@@ -195,79 +216,67 @@ def _from_text(text: str, default: object, variable: str) -> object:
     """Convert an environment variable to the type of the default. Commas separate the items of a list."""
     if isinstance(default, bool):
         if text.lower() not in ("true", "false", "1", "0"):
-            raise ConfigError("config.type", f"{variable} has the wrong value. Set it to true or false.")
+            raise ConfigError(
+                "config.type", f"{variable} = {shown(text)} has the wrong value. Set it to true or false."
+            )
         return text.lower() in ("true", "1")
     if isinstance(default, int):
         try:
             return int(text)
         except ValueError:
-            raise ConfigError("config.type", f"{variable} has the wrong value. Set it to a whole number.") from None
+            reason = f"{variable} = {shown(text)} has the wrong value. Set it to a whole number."
+            raise ConfigError("config.type", reason) from None
     if isinstance(default, list):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
 
 
-def _checked(key: str, value: object, known: Mapping[str, Any], where: str) -> object:
-    if _is_section(key, known):
+def _build(settings: _Settings, source: Path | None) -> Config:
+    if not uplink.is_edge_name(settings["name"]):
         raise ConfigError(
-            "config.type", f"{key} {where} is a section. Write [{key}] on a line of its own, then its keys."
+            "config.value", f"{settings.says('name')} cannot be used in a topic. Choose 1 to 32 of a-z, 0-9 and hyphen."
         )
-    if key not in known:
-        raise ConfigError("config.unknown_key", f"{key} {where} is not a setting. {_nearest(key, known)}")
-    expected = known[key]
-    # In Python, a bool is also an int, but a person who writes `true` for a number has made a mistake.
-    if type(value) is not type(expected) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
-        names = {str: "text in quotes", int: "a whole number", bool: "true or false", list: "a list of texts"}
-        raise ConfigError("config.type", f"{key} {where} has the wrong type. Write {names[type(expected)]}.")
-    if key in _RANGES and isinstance(value, int) and not _RANGES[key][0] <= value <= _RANGES[key][1]:
-        least, most = _RANGES[key]
-        raise ConfigError("config.value", f"{key} {where} is out of range. Choose {least} to {most}.")
-    texts = value if isinstance(value, list) else [value]
-    if not all(text.isprintable() for text in texts if isinstance(text, str)):
-        raise ConfigError("config.value", f"{key} {where} has a character that cannot be printed. Remove it.")
-    return value
-
-
-def _build(values: dict[str, Any], source: Path | None) -> Config:
-    if not uplink.is_edge_name(values["name"]):
-        raise ConfigError("config.value", "name cannot be used in a topic. Choose 1 to 32 of a-z, 0-9 and hyphen.")
-    if not _is_host(values["mqtt.host"]):
-        reason = "mqtt.host is not a host. Write the broker's name or address alone; the port is mqtt.port."
-        raise ConfigError("config.value", reason)
-    if values["log.level"] not in _LEVELS:
-        raise ConfigError("config.value", f"log.level is unknown. Choose one of {', '.join(_LEVELS)}.")
-    _check_directory(values["state_dir"])
-    _check_tls(values)
-
-    def section(name: str) -> dict[str, Any]:
-        return {key.partition(".")[2]: value for key, value in values.items() if key.startswith(name + ".")}
-
+    if not _is_host(settings["mqtt.host"]):
+        raise ConfigError(
+            "config.value",
+            f"{settings.says('mqtt.host')} is not a host. Write the broker's name or address alone; the port is "
+            "mqtt.port.",
+        )
+    if settings["log.level"] not in _LEVELS:
+        raise ConfigError(
+            "config.value", f"{settings.says('log.level')} is unknown. Choose one of {', '.join(_LEVELS)}."
+        )
+    _check_directory(settings)
+    _check_tls(settings)
     loaded = Config(
         source=source,
-        name=values["name"],
-        state_dir=Path(values["state_dir"]),
-        province_public_key=_point(values["province_public_key"]),
-        mqtt=Mqtt(**section("mqtt")),
-        uplink=Uplink(**section("uplink")),
-        outbox=OutboxLimits(**section("outbox")),
-        locks=Locks(**{**section("locks"), "addresses": _addresses(values["locks.addresses"])}),
-        log=LogSettings(**section("log")),
+        name=settings["name"],
+        state_dir=Path(settings["state_dir"]),
+        province_public_key=_point(settings),
+        mqtt=Mqtt(**settings.section("mqtt")),
+        uplink=Uplink(**settings.section("uplink")),
+        outbox=OutboxLimits(**settings.section("outbox")),
+        locks=Locks(**{**settings.section("locks"), "addresses": _addresses(settings)}),
+        log=LogSettings(**settings.section("log")),
     )
-    _check_key(loaded.province_public_key, values["experiment_without_key"])
+    _check_key(loaded.province_public_key, settings)
     return loaded
 
 
-def _check_key(public: bytes | None, experiment: bool) -> None:
+def _check_key(public: bytes | None, settings: _Settings) -> None:
+    experiment = settings["experiment_without_key"]
     if public is None and not experiment:
         raise ConfigError(
             "config.value",
-            "province_public_key is empty. Set it to the key that your province publishes, 130 hex digits. "
-            "For an experiment without the key, set experiment_without_key = true. Then the agent believes "
+            f"{settings.says('province_public_key')} is empty. Set it to the key that your province publishes, 130 hex "
+            "digits. For an experiment without the key, set experiment_without_key = true. Then the agent believes "
             "anyone who reaches the broker.",
         )
     if public is not None and experiment:
         raise ConfigError(
-            "config.value", "experiment_without_key is true and province_public_key is set. Remove one of them."
+            "config.value",
+            f"{settings.says('experiment_without_key')} contradicts {settings.says('province_public_key')}. Remove one "
+            "of them.",
         )
 
 
@@ -280,19 +289,25 @@ def _is_host(text: str) -> bool:
     return bool(text) and not set(text) & set(" /@") and text.count(":") != 1
 
 
-def _check_tls(values: Mapping[str, Any]) -> None:
-    if bool(values["mqtt.cert"]) != bool(values["mqtt.key"]):
-        raise ConfigError("config.value", "mqtt.cert and mqtt.key belong together. Set both or none.")
-    if values["mqtt.cert"] and not values["mqtt.ca"]:
-        raise ConfigError("config.value", "mqtt.cert needs mqtt.ca: without it there is no TLS. Set mqtt.ca.")
-    if values["mqtt.ca"]:
-        tls.context(values["mqtt.ca"], values["mqtt.cert"], values["mqtt.key"])
+def _check_tls(settings: _Settings) -> None:
+    ca, cert, key = (settings[f"mqtt.{name}"] for name in ("ca", "cert", "key"))
+    if bool(cert) != bool(key):
+        one, other = ("mqtt.cert", "mqtt.key") if cert else ("mqtt.key", "mqtt.cert")
+        raise ConfigError("config.value", f"{settings.says(one)} needs {other}, which is empty. Set both or none.")
+    if cert and not ca:
+        raise ConfigError(
+            "config.value", f"{settings.says('mqtt.cert')} needs mqtt.ca: without it there is no TLS. Set mqtt.ca."
+        )
+    if ca:
+        tls.context(ca, cert, key)
 
 
-def _check_directory(name: str) -> None:
-    """Refuse a directory that cannot be made. Only the running service finds out whether it may write there."""
+def _check_directory(settings: _Settings) -> None:
+    """Refuse a directory that cannot be made. `check-config` and the running service find out whether it can be
+    written."""
+    name, says = settings["state_dir"], settings.says("state_dir")
     if not name:
-        raise ConfigError("config.value", "state_dir is empty. Name a directory.")
+        raise ConfigError("config.value", f"{says} is empty. Name a directory.")
     for place in (Path(name), *Path(name).parents):
         try:
             mode = place.stat().st_mode
@@ -301,38 +316,41 @@ def _check_directory(name: str) -> None:
         except PermissionError:
             return
         except OSError as error:
-            raise ConfigError(
-                "config.value", f"state_dir cannot be {name}: {error.strerror}. Choose another."
-            ) from None
+            raise ConfigError("config.value", f"{says} cannot be used: {error.strerror}. Choose another.") from None
         if not stat.S_ISDIR(mode):
-            raise ConfigError("config.value", f"state_dir cannot be {name}: {place} is a file. Choose another.")
+            raise ConfigError("config.value", f"{says} cannot be used: {place} is a file. Choose another.")
         return
 
 
-def _addresses(named: list[str]) -> tuple[str, ...]:
-    addresses = tuple(address.upper() for address in named)
+def _addresses(settings: _Settings) -> tuple[str, ...]:
+    addresses = tuple(address.upper() for address in settings["locks.addresses"])
     for address in addresses:
         if not _ADDRESS.fullmatch(address):
             raise ConfigError(
                 "config.value",
-                f"locks.addresses: {address!r} is no Bluetooth address. Write one such as AA:BB:CC:DD:EE:01.",
+                f"{settings.says('locks.addresses')} has {address!r}, which is no Bluetooth address. Write one such as "
+                "AA:BB:CC:DD:EE:01.",
             )
         if addresses.count(address) > 1:
-            raise ConfigError("config.value", f"locks.addresses names {address} twice. Remove one.")
+            raise ConfigError(
+                "config.value", f"{settings.says('locks.addresses')} names {address} twice. Remove one of the two."
+            )
     return addresses
 
 
-def _point(text: str) -> bytes | None:
+def _point(settings: _Settings) -> bytes | None:
+    text = settings["province_public_key"]
     if not text:
         return None
+    says = settings.says("province_public_key")
     try:
         point = bytes.fromhex(text)
     except ValueError:
         point = b""
     if len(point) != 65 or point[0] != 4:
-        raise ConfigError("config.value", "province_public_key is no key. Write 130 hex digits that start with 04.")
+        raise ConfigError("config.value", f"{says} is no key. Write 130 hex digits that start with 04.")
     if not is_point(crypto_cpython, "P-256", point):
         raise ConfigError(
-            "config.value", "province_public_key is no point of P-256, so no receipt could be verified. Copy it again."
+            "config.value", f"{says} is no point of P-256, so no receipt could be verified. Copy it again."
         )
     return point

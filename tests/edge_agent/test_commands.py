@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent import config, status
+from edge_agent import config, status, typed
 from edge_agent.__main__ import main
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
@@ -45,15 +45,15 @@ def said(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return content
 
 
-def test_print_config_prints_what_check_config_accepts_once_the_provinces_key_is_filled_in(
+def test_config_prints_what_check_config_accepts_once_the_provinces_key_is_filled_in(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["print-config"]) == 0
+    assert main(["config"]) == 0
     path, printed = tmp_path / "printed.toml", capsys.readouterr().out
     path.write_text(printed)
     assert main(["check-config", "--config", str(path), "--json"]) == 2
     error = said(capsys)["error"]
-    assert error["code"] == "config.value" and "province_public_key is empty" in error["message"]
+    assert error["code"] == "config.value" and error["message"].startswith('province_public_key = "" ')
     path.write_text(printed.replace('province_public_key = ""', f'province_public_key = "{KEY}"'))
     assert main(["check-config", "--config", str(path), "--json"]) == 0
     shown = said(capsys)
@@ -105,6 +105,24 @@ def test_help_explains_exit_codes_and_configuration(capsys: pytest.CaptureFixtur
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert "exit codes" in shown and "MOORING_EDGE_MQTT_HOST" in shown
+
+
+def test_help_and_advice_name_the_command_as_it_was_typed(tmp_path: Path) -> None:
+    shown = subprocess.run([sys.executable, "-m", "edge_agent", "--help"], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith(f"usage: {sys.executable} -m edge_agent ")
+    assert f"{sys.executable} -m edge_agent config > mooring-edge.toml" in shown.stdout
+    missing = tmp_path / "none.toml"
+    command = [sys.executable, "-m", "edge_agent", "status", "--config", str(missing)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.stderr == (
+        f"config.missing: {missing} does not exist. Make it: {sys.executable} -m edge_agent config > {missing}.\n"
+    )
+
+
+def test_an_installed_command_is_named_by_its_path_if_the_shell_would_not_find_it() -> None:
+    installed = "/opt/a folder/bin/mooring-edge"
+    assert typed.command([installed, "status"], ["python3", installed, "status"]) == f"'{installed}'"
+    assert typed.command(["/usr/bin/pytest"], ["python3", "/usr/bin/pytest"]) == typed.NAME
 
 
 def test_queue_and_status_say_so_where_no_agent_has_run(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,7 +198,7 @@ _ON_A_FULL_DISK = """
 import resource, sys
 from edge_agent.__main__ import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-sys.exit(main(["print-config"]))
+sys.exit(main(["config"]))
 """
 
 
@@ -198,7 +216,7 @@ def test_what_the_system_refuses_unforeseen_is_one_line_as_well(tmp_path: Path) 
 def test_a_reader_that_has_left_is_told_nothing() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "edge_agent", "print-config"]
+    command = [sys.executable, "-m", "edge_agent", "config"]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")

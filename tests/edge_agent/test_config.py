@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import config
+from edge_agent import config, config_file
 from protocol import crypto_cpython
 from protocol.cbor import LARGEST
 from protocol.errors import ConfigError
@@ -66,7 +66,7 @@ def test_no_number_is_beyond_its_bounds_wherever_it_stands(tmp_path: Path, numbe
 
 
 def test_every_number_has_bounds() -> None:
-    defaults = dict(config._flatten(tomllib.loads(config.default_text())))
+    defaults = dict(config_file.flatten(tomllib.loads(config.default_text())))
     numbers = {key for key, value in defaults.items() if type(value) is int}
     assert numbers == set(config._RANGES)
     assert all(0 <= least <= most <= LARGEST for least, most in config._RANGES.values())
@@ -87,7 +87,7 @@ def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
     [
         ("[mqtt]\nhots = 'a'", "config.unknown_key", "did you mean mqtt.host?"),
         ("host = 'a'", "config.unknown_key", "did you mean mqtt.host?"),
-        ("zzzzzz = 1", "config.unknown_key", "print-config"),
+        ("zzzzzz = 1", "config.unknown_key", "config` for the known ones"),
         ("[mqtt]\nport = '1883'", "config.type", "a whole number"),
         ("[mqtt]\nport = true", "config.type", "a whole number"),
         ("[locks]\naddresses = [1]", "config.type", "a list of texts"),
@@ -133,7 +133,7 @@ def test_a_mistake_is_named_with_its_remedy(tmp_path: Path, text: str, code: str
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "province_public_key is empty. Set it"),
+        ("", 'province_public_key = "" (the default) is empty. Set it'),
         ("province_public_key = ''", "experiment_without_key = true"),
         ("province_public_key = '04ff'", "130 hex digits"),
         ("province_public_key = 'zz'", "130 hex digits"),
@@ -155,6 +155,38 @@ def test_an_experiment_without_the_provinces_key_has_to_be_called_one(tmp_path: 
     assert config.load(path, {}).province_public_key is None
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("# port\n[mqtt]\nport = 70000", "mqtt.port = 70000 ({file}, line 3) is out of range"),
+        ("mqtt.port = '1'", 'mqtt.port = "1" ({file}, line 1) has the wrong type'),
+        ('[locks]\naddresses = [\n  "x",\n  "y",\n]', 'locks.addresses = ["x", "y"] ({file}, line 2) has'),
+        ("[log]\nlevel = 'loud'\n", 'log.level = "loud" ({file}, line 2) is unknown'),
+        ("[mqtt]\nhots = 'a'", 'mqtt.hots = "a" ({file}, line 2) is not a setting'),
+        (f"name = '{'x' * 500}'", f'name = "{"x" * 59}… ({{file}}, line 1) cannot be used'),
+        ("name = 'a'\n[mqtt", "{file} is not TOML: "),
+    ],
+)
+def test_a_mistake_in_the_file_names_file_line_key_and_value(tmp_path: Path, text: str, says: str) -> None:
+    assert refusal(text, tmp_path).message.startswith(says.format(file=tmp_path / "edge.toml"))
+
+
+def test_a_mistake_in_toml_itself_names_the_line(tmp_path: Path) -> None:
+    assert "at line 2, column 6" in refusal("name = 'a'\n[mqtt\n", tmp_path).message
+
+
+def test_a_good_value_that_an_environment_variable_spoils_is_blamed_on_the_variable(tmp_path: Path) -> None:
+    error = refusal("[mqtt]\nport = 1883", tmp_path, MOORING_EDGE_MQTT_PORT="0")
+    assert error.message.startswith("mqtt.port = 0 (MOORING_EDGE_MQTT_PORT) is out of range")
+
+
+def test_the_line_of_a_setting_is_that_of_the_key_and_not_of_a_comment_or_a_value_that_names_it() -> None:
+    text = '# port = 1\nname = "port"\n[uplink]\nwindow = 1\n[mqtt]\nport = 2\n'
+    assert config_file.line_of(text, "mqtt.port") == 6
+    assert config_file.line_of(text, "uplink.port") is None
+    assert config_file.line_of("#" * config_file.LONGEST_TEXT + "\nport = 1", "port") is None
+
+
 def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None:
     error = refusal("", tmp_path, MOORING_EDGE_MQTT_PROT="1")
     assert error.code == "config.unknown_key" and "MOORING_EDGE_MQTT_PORT" in error.message
@@ -165,7 +197,7 @@ def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         config.load(tmp_path / "none.toml", {})
-    assert raised.value.code == "config.missing" and "print-config" in raised.value.message
+    assert raised.value.code == "config.missing" and " config > " in raised.value.message
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_the_installed_wheel_works_beside_a_foreign_package_called_protocol(tmp_
     show(clean, foreign, Path(sysconfig.get_path("purelib")))
     assert run(command, "--version", cwd=tmp_path) == f"mooring-edge {VERSION}\n"
     settings = tmp_path / "mooring-edge.toml"
-    defaults = run(command, "print-config", cwd=tmp_path)
+    defaults = run(command, "config", cwd=tmp_path)
     assert "mooring-edge check-config" in defaults and "edge_agent" not in defaults
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint).hex()
