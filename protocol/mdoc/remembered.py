@@ -13,7 +13,6 @@ from protocol import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
     from typing import Any
 
     from protocol.crypto import Crypto
@@ -32,7 +31,7 @@ class Recollection:
     `RememberedSignatures.keep` adds signatures to the memory. `known` are the names of good signatures.
     """
 
-    def __init__(self, crypto: "Crypto", known: "Container[bytes]") -> None:
+    def __init__(self, crypto: "Crypto", known: "list[bytes] | bytearray") -> None:
         self._crypto = crypto
         self._known = known
         self.good: list[bytes] = []

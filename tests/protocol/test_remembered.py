@@ -141,12 +141,12 @@ def test_what_was_shown_is_remembered_until_it_is_all_forgotten() -> None:
 def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
     memory = RememberedSignatures(crypto)
     names = [bytes([number]) * 32 for number in range(1, MAX_SIGNATURES + 2)]
-    for name in [*names[:-1], names[0], names[-1]]:
+    for shown in [*names[:-1], names[0], names[-1]]:
         recollection = memory.recollect()
-        recollection.good = [name]
+        recollection.good = [shown]
         memory.keep(recollection)
     known = memory.recollect()._known
-    assert [name in known for name in names] == [name != names[1] for name in names], "the one not seen for longest"
+    assert [each in known for each in names] == [each != names[1] for each in names], "the one not seen for longest"
     always = Recollection(AlwaysGood(), [])  # type: ignore[arg-type]  # Recollection calls only `verify`
     for number in range(100):
         always.verify("P-256", b"", "SHA-256", bytes([number]), b"")
