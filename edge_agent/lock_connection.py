@@ -19,8 +19,8 @@ makes one connection after another.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, Final, TypeVar
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
@@ -39,14 +39,20 @@ from protocol.link_session import Session
 from protocol.parts import Assembler, Parts
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 
-CONNECT_SECONDS: Final = 20.0
-"""Time limit for connecting. BlueZ may have to scan for a sleeping lock, which advertises about once a second.
+CONNECT_SECONDS: Final = 10.0
+"""Time limit for connecting, finding the service and switching notifications on. A lock advertises five times a second,
+so a lock in reach needs a second or two. A lock out of reach must not use the radio for longer.
 """
+SEEK_SECONDS: Final = 0.8 * CONNECT_SECONDS
+"""The part of this time after which bleak says that the lock is out of reach."""
 HELLO_SECONDS: Final = 10.0
 """Time limit for each answer of the handshake. The lock needs a second or two to compute an answer."""
 RESULT_SECONDS: Final = 30.0
 """Time limit for a RESULT. The lock checks a signature in Python and writes flash. The check takes seconds at 160
 MHz."""
+CALL_SECONDS: Final = 10.0
+"""Time limit for one write. If a lock is gone, the radio's supervision timeout ends the connection within seconds. So a
+write that takes longer waits for BlueZ itself."""
 DISCONNECT_SECONDS: Final = 5.0
 """Time limit for disconnecting. BlueZ answers at once or never."""
 
@@ -80,7 +86,7 @@ class LockConnection:
                 address,
                 disconnected_callback=self._on_disconnect,
                 services=[link.SERVICE],
-                timeout=CONNECT_SECONDS,
+                timeout=SEEK_SECONDS,
             )
         self._assembler = Assembler()
         self._messages: asyncio.Queue[Hello | bytes | MooringError] = asyncio.Queue()
@@ -94,15 +100,16 @@ class LockConnection:
     async def open(self) -> None:
         """Connect and switch notifications on."""
         with _calling("lock.unreachable"):
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._client.connect()
-                down = self._client.services.get_characteristic(link.DOWN)
-                up = self._client.services.get_characteristic(link.UP)
-                if down is None or up is None:
-                    raise TransportError("lock.foreign", "the device at this address is not a Mooring lock")
-                self._down = down
-                await self._client.start_notify(up, self._on_part)
-                _notice_cancellation()
+            await _in_time(self._open(), CONNECT_SECONDS)
+
+    async def _open(self) -> None:
+        await self._client.connect()
+        down = self._client.services.get_characteristic(link.DOWN)
+        up = self._client.services.get_characteristic(link.UP)
+        if down is None or up is None:
+            raise TransportError("lock.foreign", "the device at this address is not a Mooring lock")
+        self._down = down
+        await self._client.start_notify(up, self._on_part)
 
     async def close(self) -> FaultError | None:
         """Disconnect. Calls that wait for an answer raise `lock.gone`. Return a fault instead of raising it."""
@@ -110,8 +117,7 @@ class LockConnection:
         # If disconnecting fails, the radio's supervision timeout ends the connection.
         try:
             with _calling("lock.gone"):
-                async with asyncio.timeout(DISCONNECT_SECONDS):
-                    await self._client.disconnect()
+                await _in_time(self._client.disconnect(), DISCONNECT_SECONDS)
         except TransportError as error:
             return error if isinstance(error, FaultError) else None
         return None
@@ -220,10 +226,15 @@ class LockConnection:
         if self._down is None:
             raise TransportError("lock.not_connected", "the connection is not open")
         # bleak gives the size of one ATT write, which is MTU - 3. BlueZ before 5.62 gives 20, a size that always works.
-        with _calling("lock.gone"):
-            for part in Parts(message, self._down.max_write_without_response_size + 3):
-                await self._client.write_gatt_char(self._down, part, response=True)
-                _notice_cancellation()
+        try:
+            with _calling("lock.gone"):
+                for part in Parts(message, self._down.max_write_without_response_size + 3):
+                    await _in_time(self._client.write_gatt_char(self._down, part, response=True), CALL_SECONDS)
+        except TransportError as error:
+            # The lock may have a part of the message, so nothing can follow on this connection. Every other call that
+            # waits for the lock ends too.
+            self._end(error)
+            raise
 
     def _on_part(self, _sender: BleakGATTCharacteristic, part: bytearray) -> None:
         self._contain(lambda: self._take_part(bytes(part)))
@@ -327,11 +338,36 @@ def _calling(code: str) -> Iterator[None]:
         raise FaultError(error) from error
 
 
-def _notice_cancellation() -> None:
-    """Raise the CancelledError that `asyncio.wait_for` has swallowed inside a backend.
+async def _in_time(call: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Await a call of the backend for at most `seconds`. Raises TimeoutError, and what the call raises.
 
-    In Python 3.11, a result that arrives at the same moment hides the cancellation (cpython#86296). If a link missed
-    its cancellation, the link would never end, and the agent would not end either.
+    The call is a task of its own. So a backend that never returns, even when it is cancelled, keeps nobody waiting. In
+    Python 3.11, a result that arrives at the same moment can hide a cancellation inside a backend (cpython#86296). The
+    caller's cancellation arrives here, outside the backend, so it is never hidden.
     """
-    if cancelled():
-        raise asyncio.CancelledError
+    task = asyncio.ensure_future(call)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        _give_up(task)
+        raise
+    if not done:
+        _give_up(task)
+        raise TimeoutError
+    task.result()
+
+
+_given_up: "set[asyncio.Future[None]]" = set()
+"""The calls that nobody waits for any more. A task without a reference could be dropped before it has cleaned up."""
+
+
+def _give_up(task: "asyncio.Future[None]") -> None:
+    task.cancel()
+    _given_up.add(task)
+    task.add_done_callback(_forget)
+
+
+def _forget(task: "asyncio.Future[None]") -> None:
+    _given_up.discard(task)
+    if not task.cancelled():
+        task.exception()  # look at the error, because asyncio would complain if nobody did

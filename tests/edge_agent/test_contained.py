@@ -16,15 +16,17 @@ from edge_agent import config
 from edge_agent.agent import Agent
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
+from edge_agent.lock_connection import CONNECT_SECONDS
 from edge_agent.lock_link import LockLink
 from edge_agent.notify import Notifier
 from protocol import VERSION, cbor, link, uplink
+from protocol.errors import TransportError
 from protocol.record import Record
 from sim.broker import Broker
 from tests.support import rogue_lock, virtual_time
 from tests.support.counting_province import CountingProvince
 from tests.support.link_keys import EDGE_PRIVATE
-from tests.support.link_store import HASTY, LinkStore, credentials, losses
+from tests.support.link_store import HASTY, LinkStore, credentials, linked, losses
 from tests.support.radio_world import radio_world
 from tests.support.rogue_lock import KEYS, LOCK_ID, ROGUE_ADDRESS, Answer, RogueLock
 from tests.support.scripted_radio import Client, Ether, lock_of
@@ -137,6 +139,92 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
     else:
         assert codes in (["lock.unreachable", "lock.protocol"], ["lock.gone", "lock.protocol"])
         assert faults.counts == {}
+
+
+def hanging(call: str, deaf: bool) -> type[Client]:
+    """Make a radio stack whose first use of `call` hangs for an hour. A deaf stack does not even notice a
+    cancellation."""
+
+    async def never() -> None:
+        while (left := 3600 - asyncio.get_running_loop().time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                if not deaf:
+                    raise
+
+    left = [call]
+
+    def hangs(here: str) -> bool:
+        return here in left and left.pop() == here
+
+    class Hanging(Client):
+        async def connect(self, pair: bool = False, **kwargs: Any) -> None:
+            await (never() if hangs("connect") else super().connect(pair, **kwargs))
+
+        async def start_notify(self, *arguments: Any, **kwargs: Any) -> None:
+            await (never() if hangs("start_notify") else super().start_notify(*arguments, **kwargs))
+
+        async def write_gatt_char(self, *arguments: Any, **kwargs: Any) -> None:
+            await (never() if hangs("write_gatt_char") else super().write_gatt_char(*arguments, **kwargs))
+
+        async def disconnect(self) -> None:
+            await super().disconnect()
+            if hangs("disconnect"):
+                await never()
+
+    return Hanging
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("deaf", [False, True], ids=["and can be cancelled", "and cannot be cancelled"])
+def test_a_call_of_the_radio_that_never_returns_ends_that_connection_in_time(
+    call: str, deaf: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def world() -> float:
+        ether = Ether(hanging(call, deaf))
+        peer = ether.peers[ROGUE_ADDRESS] = lock_of(KEYS)
+        peer.hellos.insert(0, rogue_lock.hello(1, lock_id=bytes(16)))
+        with ether.installed():
+            await until_greeted(LinkStore(), Faults())
+            return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(world()) < CONNECT_SECONDS + 5
+    first = losses(caplog)[0]
+    if call == "disconnect":
+        assert first["code"] == "lock.protocol", "a close that hangs does not hide why the connection ended"
+    else:
+        assert (first["code"], first["reason"]) == (
+            "lock.gone" if call == "write_gatt_char" else "lock.unreachable",
+            "the radio did not answer in time",
+        )
+
+
+def test_a_write_that_never_returns_in_the_middle_of_a_delivery_ends_the_link_and_the_next_one_works(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stuck: list[str] = []
+
+    class Stuck(Client):
+        async def write_gatt_char(self, *arguments: Any, **kwargs: Any) -> None:
+            if stuck:
+                stuck.clear()
+                await asyncio.get_running_loop().create_future()
+            await super().write_gatt_char(*arguments, **kwargs)
+
+    async def world() -> None:
+        ether, store = Ether(Stuck), LinkStore()
+        ether.peers[ROGUE_ADDRESS] = lock_of(KEYS)
+        with ether.installed():
+            async with linked(store, address=ROGUE_ADDRESS) as lock:
+                await store.until(lambda: len(store.hellos) == 1)
+                stuck.append("write")
+                with pytest.raises(TransportError, match=r"lock\.gone"):
+                    await lock.deliver(b"a statement")
+                await store.until(lambda: len(store.hellos) == 2)
+
+    virtual_time.run(world())
+    assert [facts["code"] for facts in losses(caplog)] == ["lock.gone"]
 
 
 class Broken(LinkStore):

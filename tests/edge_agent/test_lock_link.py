@@ -136,7 +136,7 @@ def test_statements_are_refused_without_a_connection_and_fail_with_it() -> None:
 def test_a_lock_that_is_not_there_is_named_unreachable(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lock_connection, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(lock_connection, "SEEK_SECONDS", 0.2)
 
     async def scenario(_world: RadioWorld, store: LinkStore) -> None:
         async with linked(store, address="F0:00:00:00:00:77") as lock:
