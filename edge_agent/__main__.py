@@ -2,28 +2,33 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from edge_agent.environment import PACKAGES, lacking
 
 if lacking("-m edge_agent", PACKAGES):
     raise SystemExit(2)
 
-from edge_agent import config, database, inventory, log, status, typed
+from edge_agent import answers, config, log, typed
 from edge_agent.agent import Agent
-from edge_agent.counted import counted
+from edge_agent.answers import Answer
 from edge_agent.notify import Notifier
 from protocol.command_line_cpython import DONE, INTERRUPTED, NO, UNUSABLE, Parser, error_line, failure
 from protocol.errors import ConfigError, MooringError, StorageError
 
-OK, FAILED, NOT_WORKING = DONE, NO, 3
+OK, FAILED = DONE, NO
+
+_ANSWERS: dict[str, Callable[[config.Config, argparse.Namespace], Answer]] = {
+    "check-config": lambda settings, _options: answers.check_config(settings),
+    "status": lambda settings, _options: answers.status_of(settings),
+    "queue": lambda settings, options: answers.queue(settings, with_quarantine=options.quarantine),
+    "locks": lambda settings, _options: answers.locks(settings),
+}
 
 _EPILOG = """\
 configuration:
@@ -80,7 +85,11 @@ def _perform(options: argparse.Namespace) -> int:
         print(config.default_text(), end="")
         return OK
     settings = config.load(options.config, os.environ)
-    return {"run": _run, "check-config": _check, "status": _status, "queue": _queue}[options.command](settings, options)
+    if options.command == "run":
+        return _run(settings, options)
+    answer = _ANSWERS[options.command](settings, options)
+    print(json.dumps(answer.facts) if options.json else "\n".join(answer.lines))
+    return answer.code
 
 
 def _fail(error: MooringError, options: argparse.Namespace) -> int:
@@ -112,12 +121,13 @@ def parser() -> Parser:
 
     run = add("run", "run the agent until SIGTERM or SIGINT; logs go to stdout", with_json=False)
     run.add_argument("--json-log", action="store_true", help="log one JSON object a line, whatever log.json says")
-    add("check-config", "check the configuration and show what is in force")
+    add("check-config", "check the configuration, try what it names on this machine, and show what is in force")
     add("status", "say whether the agent works: broker, locks, outbox")
     queue = add("queue", "show what waits for a receipt, by lock, and what was set aside")
     queue.add_argument(
         "--quarantine", action="store_true", help="list each record that was set aside or refused in error, and why"
     )
+    add("locks", "list the locks: whether each is in reach, when it was last seen, and what waits for it")
     text = "print an annotated default configuration"
     commands.add_parser("config", help=text, description=text[0].upper() + text[1:] + ".")
     return top
@@ -136,119 +146,6 @@ def _run(settings: config.Config, options: argparse.Namespace) -> int:
 
     asyncio.run(serve())
     return OK
-
-
-def _check(settings: config.Config, options: argparse.Namespace) -> int:
-    facts = {
-        "ok": True,
-        "source": str(settings.source) if settings.source else None,
-        "name": settings.name,
-        "state_dir": str(settings.state_dir),
-        "mqtt": {"host": settings.mqtt.host, "port": settings.mqtt.port, "tls": bool(settings.mqtt.ca)},
-        "locks": list(settings.locks.addresses),
-        "receipts_verified": settings.province_public_key is not None,
-    }
-    if options.json:
-        print(json.dumps(facts))
-        return OK
-    print(f"{settings.source or 'no file, defaults and environment only'}: good")
-    print(f"  edge {settings.name}, outbox in {settings.state_dir}")
-    print(f"  broker {settings.mqtt.host}:{settings.mqtt.port}, {'TLS' if settings.mqtt.ca else 'without TLS'}")
-    print(f"  locks: {', '.join(settings.locks.addresses) or 'searched for'}")
-    if settings.province_public_key is None:
-        print("  EXPERIMENT: without province_public_key, anyone who reaches the broker can delete records here")
-    return OK
-
-
-def _status(settings: config.Config, options: argparse.Namespace) -> int:
-    running = status.is_running(settings.state_dir)
-    said = status.read(settings.state_dir) if running else {}
-    broker, locks, version = bool(said.get("broker")), said.get("locks", []), said.get("version")
-    faults, strangers = said.get("faults", {}), said.get("strangers", 0)
-    contents = _contents(settings)
-    working = running and broker
-    if options.json:
-        facts = {
-            "ok": working,
-            "running": running,
-            "version": version,
-            "broker": broker,
-            "locks": locks,
-            "faults": faults,
-        }
-        facts |= {"strangers": strangers}
-        print(json.dumps(facts | {"outbox": vars(contents) if contents else None}))
-        return OK if working else NOT_WORKING
-    print(f"agent    {'running' if running else 'not running'}{f', version {version}' if version else ''}")
-    print(f"broker   {'connected' if broker else 'not connected'}")
-    print(f"locks    {sum(lock['connected'] for lock in locks)} of {len(locks)} connected")
-    if strangers:
-        print(f"         {counted(strangers, 'address', 'addresses')} claiming to be a lock of ours, without proof")
-    if faults:
-        told = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
-        print(f"faults   {told} since the start. These are bugs: please report the agent.fault lines of the log")
-    if contents is None:
-        print(f"outbox   none in {settings.state_dir}: no agent has ever run with this state_dir")
-    else:
-        oldest = "" if contents.oldest_seconds is None else f", oldest {contents.oldest_seconds:.0f} s"
-        print(f"outbox   {counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}{oldest}")
-        print(f"         {contents.quarantined} set aside, {_wait(contents.statements, 'statement')} for locks")
-        _tell_disputed(contents)
-    return OK if working else NOT_WORKING
-
-
-def _tell_disputed(contents: inventory.Counts) -> None:
-    if contents.disputed:
-        which = "1 record that its lock" if contents.disputed == 1 else f"{contents.disputed} records that their locks"
-        print(f"ALARM    the province refuses {which} did sign. Kept here. Tell the province")
-
-
-def _contents(settings: config.Config) -> inventory.Counts | None:
-    """Count what is in the outbox. If no agent has run here, there is no outbox, and the result is None."""
-    try:
-        with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
-            return inventory.counts(connection)
-    except StorageError as error:
-        if error.code != "outbox.missing":
-            raise
-        return None
-
-
-def _queue(settings: config.Config, options: argparse.Namespace) -> int:
-    with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
-        contents = inventory.counts(connection)
-        by_lock = inventory.queue_by_lock(connection)
-        aside = inventory.quarantine(connection) if options.quarantine else []
-        disputed = inventory.disputed(connection) if options.quarantine else []
-    if options.json:
-        facts: dict[str, object] = {"ok": True, "records": contents.records, "bytes": contents.bytes, "locks": by_lock}
-        facts |= {
-            "oldest_seconds": contents.oldest_seconds,
-            "quarantined": contents.quarantined,
-            "disputed": contents.disputed,
-        }
-        print(json.dumps(facts | ({"quarantine": aside, "refused": disputed} if options.quarantine else {})))
-        return OK
-    print(f"{counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}; {contents.quarantined} set aside")
-    for row in by_lock:
-        print(f"  {row['lock']}  {_counters(row)}")
-    _tell_disputed(contents)
-    for row in disputed:
-        print(f"  kept {row['lock']} counter {row['counter']}: the province says {row['code']}")
-    for row in aside:
-        print(f"  set aside {row['lock']} counter {row['counter']}: {row['code']}")
-    return OK
-
-
-def _wait(number: int, noun: str) -> str:
-    return f"{counted(number, noun)} {'waits' if number == 1 else 'wait'}"
-
-
-def _counters(row: Mapping[str, Any]) -> str:
-    """Say how many records of one lock wait for a receipt, and name the lowest and the highest counter."""
-    if row["records"] == 1:
-        return f"1 record, counter {row['first']}"
-    return f"{counted(int(row['records']), 'record')}, counters {row['first']} to {row['last']}"
 
 
 if __name__ == "__main__":

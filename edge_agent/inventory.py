@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from edge_agent import database
 
@@ -32,11 +33,10 @@ def counts(connection: sqlite3.Connection) -> Counts:
         others = connection.execute(
             "SELECT (SELECT count(*) FROM quarantine), (SELECT count(*) FROM statements), (SELECT count(*) FROM locks)"
         ).fetchone()
-    oldest = None if row[2] is None else max(0.0, round(time.time() - row[2], 3))
-    return Counts(row[0], row[1], oldest, row[3], *others)
+    return Counts(row[0], row[1], _age(row[2]), row[3], *others)
 
 
-def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
+def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """List the queue of each lock: `lock`, `records`, `first` and `last` counter, `receipted_through`, `disputed`.
 
     Raises StorageError.
@@ -51,7 +51,28 @@ def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
     return [dict(zip(names, (row[0].lower(), *row[1:]), strict=True)) for row in rows]
 
 
-def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
+def locks(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """List all locks that were ever seen: `lock`, `address`, `seen_seconds` (time since the last HELLO), `records` in
+    the queue, `statements` that wait for the lock, `next_counter` and `receipted_through`.
+
+    Raises StorageError.
+    """
+    with database.errors():
+        rows = connection.execute(
+            "SELECT hex(lock_id), address, seen_at, "
+            "(SELECT count(*) FROM records r WHERE r.lock_id = l.lock_id), "
+            "(SELECT count(*) FROM statements s WHERE s.lock_id = l.lock_id), "
+            "next_counter, receipted_through FROM locks l ORDER BY 1"
+        ).fetchall()
+    names = ("lock", "address", "seen_seconds", "records", "statements", "next_counter", "receipted_through")
+    return [dict(zip(names, (row[0].lower(), row[1], _age(row[2]), *row[3:]), strict=True)) for row in rows]
+
+
+def _age(at: float | None) -> float | None:
+    return None if at is None else max(0.0, round(time.time() - at, 3))
+
+
+def quarantine(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """List the records that were set aside, with the `lock`, `counter`, `code` and `bytes` of each.
 
     Raises StorageError.
@@ -64,7 +85,7 @@ def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
     return [dict(zip(names, (row[0].lower(), *row[1:]), strict=True)) for row in rows]
 
 
-def disputed(connection: sqlite3.Connection) -> list[dict[str, object]]:
+def disputed(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """List the disputed records, with the `lock`, `counter` and `code` of each.
 
     The province refuses a disputed record, but our own check finds it good. The record stays in the queue. Raises

@@ -3,6 +3,8 @@
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+
 from protocol.errors import ConfigError
 
 
@@ -35,6 +37,21 @@ def context(ca: str, cert: str, key: str) -> ssl.SSLContext:
                 "Name two files that belong together.",
             ) from None
     return made
+
+
+def validity(path: str) -> tuple[float, float]:
+    """Return the time from which and the time until which all certificates in a PEM file are valid, in epoch seconds.
+
+    Raises ConfigError `config.file`.
+    """
+    try:
+        found = x509.load_pem_x509_certificates(Path(path).read_bytes())
+    except OSError as error:
+        raise ConfigError("config.file", f"cannot read {path}: {error.strerror}. Check its permissions.") from None
+    except ValueError:
+        raise ConfigError("config.file", f"{path} is no PEM file of certificates. Name another file.") from None
+    begins = [certificate.not_valid_before_utc.timestamp() for certificate in found]
+    return max(begins), min(certificate.not_valid_after_utc.timestamp() for certificate in found)
 
 
 def _nobody_to_ask() -> str:

@@ -12,6 +12,7 @@ import edge_agent.__main__ as edge
 import sim.__main__ as simulator
 import sim.nfc.__main__ as chip
 import sim.province.__main__ as province
+from edge_agent import answers
 from protocol import VERSION
 from protocol.command_line_cpython import DONE, INTERRUPTED, NO, UNUSABLE, Parser, error_line
 from tests.support.sources import ROOT
@@ -148,6 +149,6 @@ def test_a_line_ends_as_a_sentence_does(message: str, line: str) -> None:
 def test_every_exit_code_and_command_is_documented() -> None:
     page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    assert codes == {DONE, NO, UNUSABLE, INTERRUPTED, *flash.EXIT_CODES.values(), flash.LOCK, edge.NOT_WORKING}
+    assert codes == {DONE, NO, UNUSABLE, INTERRUPTED, *flash.EXIT_CODES.values(), flash.LOCK, answers.NOT_WORKING}
     listed = re.findall(r"^\| `python (?:-m )?([\w./]+)`", page, re.MULTILINE)
     assert listed == list(COMMANDS)

@@ -87,6 +87,7 @@ def test_the_installed_wheel_works_beside_a_foreign_package_called_protocol(tmp_
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint).hex()
     filled = defaults.replace('\nprovince_public_key = ""', f'\nprovince_public_key = "{point}"')
+    filled = filled.replace('"/var/lib/mooring-edge"', f'"{tmp_path}/state"')
     settings.write_text(filled, encoding="utf-8")
     assert "good" in run(command, "check-config", "--config", settings, cwd=tmp_path)
     loaded, version = run(clean / "bin/python", "-c", _LOAD_ALL, cwd=tmp_path).split()

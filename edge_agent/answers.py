@@ -1,0 +1,174 @@
+"""Answers of the commands that look and change nothing: `check-config`, `status`, `queue`, `locks`.
+
+An answer has the same facts for programs and, as lines of text, for people. The agent may be running meanwhile.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from edge_agent import checks, database, inventory, status
+from edge_agent.config import Config
+from edge_agent.counted import counted
+from protocol.command_line_cpython import DONE, NO
+from protocol.errors import StorageError
+
+NOT_WORKING: Final = 3
+"""Exit code of `status` if the agent does not work."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An exit code, the facts for programs, and the lines for people."""
+
+    code: int
+    facts: dict[str, Any]
+    lines: list[str]
+
+
+def check_config(settings: Config) -> Answer:
+    """Say what is in force, and try what the configuration names."""
+    found = checks.of_configuration(settings)
+    worst = checks.worst(found)
+    facts = {
+        "ok": worst != "bad",
+        "source": str(settings.source) if settings.source else None,
+        "name": settings.name,
+        "state_dir": str(settings.state_dir),
+        "mqtt": {"host": settings.mqtt.host, "port": settings.mqtt.port, "tls": bool(settings.mqtt.ca)},
+        "locks": list(settings.locks.addresses),
+        "receipts_verified": settings.province_public_key is not None,
+        "checks": [asdict(finding) for finding in found],
+    }
+    lines = [
+        f"{settings.source or 'no file, defaults and environment only'}: {'not usable' if worst == 'bad' else 'good'}",
+        f"  edge {settings.name}, outbox in {settings.state_dir}",
+        f"  broker {settings.mqtt.host}:{settings.mqtt.port}, {'TLS' if settings.mqtt.ca else 'without TLS'}",
+        f"  locks: {', '.join(settings.locks.addresses) or 'searched for'}",
+        *told(found),
+    ]
+    if settings.province_public_key is None:
+        lines.append("  EXPERIMENT: without province_public_key, anyone who reaches the broker can delete records here")
+    return Answer(NO if worst == "bad" else DONE, facts, lines)
+
+
+def told(findings: list[checks.Finding]) -> list[str]:
+    """Return findings as lines for people."""
+    return [f"  {finding.level:7}  {finding.part}: {finding.text}" for finding in findings]
+
+
+def status_of(settings: Config) -> Answer:
+    """Say whether the agent works."""
+    running = status.is_running(settings.state_dir)
+    said = status.read(settings.state_dir) if running else {}
+    broker, locks_said, version = bool(said.get("broker")), said.get("locks", []), said.get("version")
+    faults, strangers = said.get("faults", {}), said.get("strangers", 0)
+    contents = _contents(settings)
+    working = running and broker
+    facts = {"ok": working, "running": running, "version": version, "broker": broker, "locks": locks_said}
+    facts |= {"faults": faults, "strangers": strangers, "outbox": vars(contents) if contents else None}
+    lines = [
+        f"agent    {'running' if running else 'not running'}{f', version {version}' if version else ''}",
+        f"broker   {'connected' if broker else 'not connected'}",
+        f"locks    {sum(lock['connected'] for lock in locks_said)} of {len(locks_said)} connected",
+    ]
+    if strangers:
+        lines.append(
+            f"         {counted(strangers, 'address', 'addresses')} claiming to be a lock of ours, without proof"
+        )
+    if faults:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
+        lines.append(
+            f"faults   {kinds} since the start. These are bugs: please report the agent.fault lines of the log"
+        )
+    if contents is None:
+        lines.append(f"outbox   none in {settings.state_dir}: no agent has ever run with this state_dir")
+    else:
+        oldest = "" if contents.oldest_seconds is None else f", oldest {contents.oldest_seconds:.0f} s"
+        lines += [
+            f"outbox   {counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}{oldest}",
+            f"         {contents.quarantined} set aside, {_wait(contents.statements, 'statement')} for locks",
+            *_disputed(contents),
+        ]
+    return Answer(DONE if working else NOT_WORKING, facts, lines)
+
+
+def queue(settings: Config, *, with_quarantine: bool) -> Answer:
+    """Say what waits for a receipt. If `with_quarantine`, also list each record that was set aside. Raises
+    StorageError."""
+    with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
+        contents = inventory.counts(connection)
+        by_lock = inventory.queue_by_lock(connection)
+        aside = inventory.quarantine(connection) if with_quarantine else []
+        disputed = inventory.disputed(connection) if with_quarantine else []
+    facts: dict[str, Any] = {"ok": True, "records": contents.records, "bytes": contents.bytes, "locks": by_lock}
+    facts |= {"oldest_seconds": contents.oldest_seconds}
+    facts |= {"quarantined": contents.quarantined, "disputed": contents.disputed}
+    facts |= {"quarantine": aside, "refused": disputed} if with_quarantine else {}
+    lines = [
+        f"{counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}; {contents.quarantined} set aside",
+        *(f"  {row['lock']}  {_counters(row)}" for row in by_lock),
+        *_disputed(contents),
+        *(f"  kept {row['lock']} counter {row['counter']}: the province says {row['code']}" for row in disputed),
+        *(f"  set aside {row['lock']} counter {row['counter']}: {row['code']}" for row in aside),
+    ]
+    return Answer(DONE, facts, lines)
+
+
+def locks(settings: Config) -> Answer:
+    """List all locks that were ever seen here. Raises StorageError."""
+    with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
+        rows = inventory.locks(connection)
+    running = status.is_running(settings.state_dir)
+    said = status.read(settings.state_dir).get("locks", []) if running else []
+    now = {lock["lock"]: lock for lock in said if lock["lock"]}
+    for row in rows:
+        here = now.get(row["lock"], {})
+        row |= {"connected": bool(here.get("connected")), "version": here.get("version")}
+    lines = [counted(len(rows), "lock") + ("" if running else "; the agent does not run")]
+    for row in rows:
+        seen = "never seen" if row["seen_seconds"] is None else f"seen {age(row['seen_seconds'])} ago"
+        where = "connected" if row["connected"] else seen
+        version = f", software {row['version']}" if row["version"] else ""
+        waiting = f"{counted(row['records'], 'record')} and {counted(row['statements'], 'statement')} wait"
+        lines.append(f"  {row['lock']}  {row['address'] or 'address unknown'}  {where}{version}; {waiting}")
+    return Answer(DONE, {"ok": True, "running": running, "locks": rows}, lines)
+
+
+def age(seconds: float) -> str:
+    """Return a time span in its largest fitting unit: `90 s`, `3 min`, `5 h`, `2 days`."""
+    for unit, size in (("days", 2 * 86400), ("h", 2 * 3600), ("min", 120)):
+        if seconds >= size:
+            whole = {"days": 86400, "h": 3600, "min": 60}[unit]
+            return f"{seconds // whole:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _contents(settings: Config) -> inventory.Counts | None:
+    """Count what is in the outbox. If no agent has run here, there is no outbox, and the result is None."""
+    try:
+        with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
+            return inventory.counts(connection)
+    except StorageError as error:
+        if error.code != "outbox.missing":
+            raise
+        return None
+
+
+def _disputed(contents: inventory.Counts) -> list[str]:
+    if not contents.disputed:
+        return []
+    which = "1 record that its lock" if contents.disputed == 1 else f"{contents.disputed} records that their locks"
+    return [f"ALARM    the province refuses {which} did sign. Kept here. Tell the province"]
+
+
+def _wait(number: int, noun: str) -> str:
+    return f"{counted(number, noun)} {'waits' if number == 1 else 'wait'}"
+
+
+def _counters(row: Mapping[str, Any]) -> str:
+    """Say how many records of one lock wait for a receipt, and name the lowest and the highest counter."""
+    if row["records"] == 1:
+        return f"1 record, counter {row['first']}"
+    return f"{counted(int(row['records']), 'record')}, counters {row['first']} to {row['last']}"
