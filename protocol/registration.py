@@ -38,7 +38,7 @@ def check(profile: "Profile", body: "dict[Any, Any]") -> None:
         if not fields.get(name):
             raise VerificationError("profile.missing", name + " is missing")
     for name, text in fields.items():
-        if name != "id_type" and name not in document.fields and name not in of_minor:
+        if name != "id_type" and name not in document.fields.body() and name not in of_minor:
             raise VerificationError("profile.extra", "a field that this document does not register")
         if not is_canonical(name, text):
             raise VerificationError("profile.value", name + " is not in canonical form")

@@ -70,7 +70,9 @@ class Certificate:
         outside = der.Reader(self.raw)
         certificate = outside.enter(der.SEQUENCE)
         outside.finish()
-        self.tbs = certificate.element(der.SEQUENCE)
+        start = certificate.at
+        tbs = certificate.enter(der.SEQUENCE)
+        self._tbs = start, certificate.at  # the signed part itself would be a second copy of most of the certificate
         algorithm = certificate.element(der.SEQUENCE)
         self.signature, unused = certificate.bits()
         certificate.finish()
@@ -85,7 +87,6 @@ class Certificate:
         self.authority_key_identifier: "bytes | None" = None
         self.unknown_critical = False
 
-        tbs = der.Reader(self.tbs).enter(der.SEQUENCE)
         if tbs.peek() != 0xA0:
             raise FormatError("x509.version", "not a version 3 certificate")
         version = tbs.enter(0xA0)
@@ -151,6 +152,11 @@ class Certificate:
                 self.unknown_critical = self.unknown_critical or critical
                 continue
             value.finish()
+
+    @property
+    def tbs(self) -> bytes:
+        """The signed part of the certificate."""
+        return self.raw[self._tbs[0] : self._tbs[1]]
 
     @property
     def self_issued(self) -> bool:
