@@ -8,14 +8,26 @@ import nfc
 import pytest
 from nfc.clf import RemoteTarget, pn532, transport
 
+from sim.hang import HANG_SECONDS
 from sim.nfc.virtual_pn532 import VirtualPn532
 from tests.support import tap
+
+
+class PatientTty(transport.TTY):  # type: ignore[misc]
+    """A serial port on which nfcpy waits until the chip answers. Its own limit of 100 ms for an acknowledgement is one
+    for real chips, and a busy machine may take longer.
+    """
+
+    def read(self, timeout: float) -> bytearray | None:
+        """Return a frame of the chip. `timeout` is nfcpy's limit in milliseconds."""
+        frame: bytearray | None = super().read(max(timeout, HANG_SECONDS * 1000))
+        return frame
 
 
 def read_tag(port: str) -> dict[str, Any]:
     """Return the facts that nfcpy reads from a tag on `port`."""
     clf = nfc.ContactlessFrontend()
-    clf.device = pn532.init(transport.TTY(port))
+    clf.device = pn532.init(PatientTty(port))
     try:
         while (target := clf.sense(RemoteTarget("106A"), iterations=5, interval=0.02)) is None:
             pass
