@@ -54,6 +54,8 @@ class Agent:
         self._make_link = make_link
         self._gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
         self._shown: dict[str, object] = {}
+        self._expected: dict[bytes, int] = {}
+        """The next counter that each lock was asked for on its connection."""
         self.faults = Faults()
         self.locks: dict[str, LockState] = {}
         """The locks that the agent serves, by address."""
@@ -208,12 +210,14 @@ class Agent:
 
     def _next_counter(self, hello: Hello) -> int:
         known = self._outbox.known_through(hello.lock_id)
+        wanted = max(known, hello.receipted_through) + 1
         if hello.next_counter <= known:
             # The lock's journal went back to a lower counter. If the lock sends a record with a known counter, this
             # record may differ from the stored record. Then the outbox sets the new record aside as a conflict.
             log.event("lock.regressed", lock=hello.lock_id, next_counter=hello.next_counter, known_through=known)
-            return hello.receipted_through + 1
-        return max(known, hello.receipted_through) + 1
+            wanted = hello.receipted_through + 1
+        self._expected[hello.lock_id] = wanted
+        return wanted
 
     async def _on_record(self, parsed: record.Record) -> None:
         lock_id = parsed.lock_id
@@ -222,6 +226,8 @@ class Agent:
         except StorageError as error:
             log.event("record.not_stored", lock=lock_id, counter=parsed.counter, code=error.code, reason=error.message)
             raise
+        if outcome in ("stored", "duplicate"):
+            self._note_skipped(parsed)
         if outcome == "stored":
             log.event("record.stored", lock=lock_id, counter=parsed.counter, bytes=len(parsed.raw))
             self.uplink.wake()
@@ -229,6 +235,13 @@ class Agent:
             log.event("record.duplicate", lock=lock_id, counter=parsed.counter)
         else:
             log.event("record.quarantined", lock=lock_id, counter=parsed.counter, code=outcome)
+
+    def _note_skipped(self, parsed: record.Record) -> None:
+        """Note the records that the lock skipped before this one. The link has asked for them twice."""
+        expected = self._expected.get(parsed.lock_id, parsed.counter)
+        if parsed.counter > expected:
+            self._outbox.note_absent(parsed.lock_id, expected, parsed.counter - 1)
+        self._expected[parsed.lock_id] = max(expected, parsed.counter + 1)
 
     def _put(self, parsed: record.Record, identity_public: bytes) -> str:
         """Store a record. Return "stored", "duplicate", or the code that says why the record was set aside."""

@@ -90,6 +90,7 @@ def status_of(settings: Config) -> Answer:
             f"outbox   {counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}{oldest}",
             f"         {contents.quarantined} set aside, {_wait(contents.statements, 'statement')} for locks",
             *_disputed(contents),
+            *damage_told(contents),
         ]
     return Answer(DONE if working else NOT_WORKING, facts, lines)
 
@@ -161,6 +162,19 @@ def _disputed(contents: inventory.Counts) -> list[str]:
         return []
     which = "1 record that its lock" if contents.disputed == 1 else f"{contents.disputed} records that their locks"
     return [f"ALARM    the province refuses {which} did sign. Kept here. Tell the province"]
+
+
+def damage_told(contents: inventory.Counts) -> list[str]:
+    """Return the lines about damage by the disk; none if there was no damage."""
+    lines = []
+    if contents.damaged or contents.rebuilt:
+        made = f"; {counted(contents.rebuilt, 'new file')}" if contents.rebuilt else ""
+        changed = counted(contents.damaged, "record")
+        lines.append(f"ALARM    this disk has changed {changed}{made}. Check the disk, or replace it")
+    if contents.absent:
+        missing = counted(contents.absent, "record")
+        lines.append(f"ALARM    {missing} without a receipt, and not in the lock. Tell the province")
+    return lines
 
 
 def _wait(number: int, noun: str) -> str:

@@ -101,8 +101,8 @@ def _database(path: Path) -> Finding:
         return Finding(
             "bad",
             "database",
-            f"{path} is damaged. Stop the agent, move the file aside, and start again. Locks then send their records "
-            "again.",
+            f"{path} is damaged. The agent makes a new one at its start, and locks send their records again. Check the "
+            "disk.",
         )
     return Finding("good", "database", f"{path} is sound.")
 

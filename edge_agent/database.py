@@ -1,7 +1,7 @@
 """The SQLite file of the outbox: settings that make it durable, the schema, and advice for each error of SQLite.
 
 No record is lost if this file is lost. Each lock keeps its records until a receipt covers them. Until then, the lock
-can send the records again.
+can send the records again. `edge_agent.damage` makes a new file when this one is damaged.
 """
 
 import contextlib
@@ -10,15 +10,28 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_agent.checksum import checksum
 from protocol import cbor
 from protocol.errors import StorageError
 
 APPLICATION_ID = 0x4D6F6F72
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_MS = 5000
 """How long to wait for another process. Only the agent writes. A `queue` command reads the file for a short time."""
 WAL_LIMIT_BYTES = 4_000_000
 """The write-ahead log is cut back to this size after a burst."""
+
+_NEW_IN_4 = f"""
+CREATE TABLE absent (                       -- records that their lock has skipped, although it was asked for them twice
+    lock_id BLOB NOT NULL, first INTEGER NOT NULL CHECK (first BETWEEN 1 AND {cbor.LARGEST}),
+    last INTEGER NOT NULL CHECK (last BETWEEN 1 AND {cbor.LARGEST}),
+    PRIMARY KEY (lock_id, first)
+);
+CREATE TABLE tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL);
+"""
+
+_VERSIONS_AT = 18
+"""Where a file has its two format versions, each 1 or 2 (https://sqlite.org/fileformat2.html, section 1.3)."""
 
 # Other modules check all values before they are stored. If another program has written to the file, the CHECKs notice
 # it.
@@ -29,12 +42,10 @@ CREATE TABLE records (
     payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
     record BLOB NOT NULL, stored_at REAL NOT NULL,
     disputed TEXT,                          -- code of the province's refusal, if our own check disagrees
+    checksum INTEGER,                       -- see edge_agent.checksum
     UNIQUE (lock_id, counter)
 );
-CREATE TABLE damaged (                      -- records that this disk has changed; the lock is asked for them again
-    lock_id BLOB NOT NULL, counter INTEGER NOT NULL CHECK (counter BETWEEN 1 AND {cbor.LARGEST}),
-    PRIMARY KEY (lock_id, counter)
-);
+{_NEW_IN_4}
 CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     lock_id BLOB NOT NULL, counter INTEGER NOT NULL CHECK (counter BETWEEN 1 AND {cbor.LARGEST}),
@@ -78,45 +89,78 @@ _ADVICE = {
 }
 _CORRUPT = (
     "outbox.corrupt",
-    "the outbox is damaged. Stop the agent, move the file aside, and start again. Locks then send their records again.",
+    "the outbox is damaged. The agent makes a new one, and locks send their records again. Check the disk.",
 )
 
-_FROM_2 = "BEGIN IMMEDIATE; ALTER TABLE statements RENAME COLUMN held_at TO queued_at; PRAGMA user_version = 3; COMMIT;"
-"""Brings a file of schema 2 up to date."""
+_TO_4 = """
+ALTER TABLE records ADD COLUMN checksum INTEGER;
+UPDATE records SET checksum = checksum_of(lock_id, counter, payload_hash, previous, record);
+"""
+
+_STEPS = {
+    2: "ALTER TABLE statements RENAME COLUMN held_at TO queued_at;",
+    3: f"{_TO_4} DROP TABLE damaged; {_NEW_IN_4}",
+}
+"""What brings a file of an older schema to the next one."""
+
+
+class Connection(sqlite3.Connection):
+    """A connection that remembers whether SQLite has found the file damaged."""
+
+    damaged = False
+
+
+def corrupt(connection: Connection) -> StorageError:
+    """Return the error of a damaged file, and let the connection remember the damage."""
+    connection.damaged = True
+    return StorageError(*_CORRUPT)
 
 
 @contextlib.contextmanager
-def errors() -> Iterator[None]:
-    """Turn SQLite's errors into StorageErrors with a stable code and advice."""
+def errors(connection: sqlite3.Connection | None = None) -> Iterator[None]:
+    """Turn SQLite's errors into StorageErrors with a stable code and advice. Set `connection.damaged` if the error
+    shows damage."""
     try:
         yield
     except sqlite3.Error as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if isinstance(connection, Connection) and primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            connection.damaged = True
         code, advice = _ADVICE.get(primary, _CORRUPT)
         raise StorageError(code, advice) from error
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
-    """Open the outbox at `path`; make it if it is missing. Raises StorageError, `outbox.version` for a newer schema."""
+def open_for_writing(path: Path) -> Connection:
+    """Open the outbox at `path`; make it if it is missing. Raises StorageError: `outbox.version` for a newer schema,
+    `outbox.corrupt` for a damaged file.
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Keep other users from reading the file. The records are sealed, but other users do not need them.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            versions = os.pread(handle, 2, _VERSIONS_AT)
+        finally:
+            os.close(handle)
     except OSError as error:
         advice = f"cannot make {path}: {error.strerror}. Check state_dir and its permissions."
         raise StorageError("outbox.access", advice) from error
+    if not set(versions) <= {1, 2}:
+        # SQLite takes such a file for one of a later SQLite, and only reads it.
+        raise StorageError(*_CORRUPT)
     with errors():
-        connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, factory=Connection)
         try:
-            version = _check_version(connection, oldest=2)
+            version = _check_version(connection, oldest=min(_STEPS))
             connection.execute("PRAGMA journal_mode = WAL")
             # In WAL mode with NORMAL, a commit may not be on disk yet when the agent asks the lock for more records.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise StorageError(*_CORRUPT)
-            if version == 2:
-                connection.executescript(_FROM_2)
+            connection.create_function("checksum_of", 5, checksum, deterministic=True)
+            for step in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
+                connection.executescript(f"BEGIN IMMEDIATE; {_STEPS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
             if version == 0:
                 connection.executescript(
                     f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
@@ -195,7 +239,7 @@ def _check_version(connection: sqlite3.Connection, oldest: int = SCHEMA_VERSION)
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Run the block as one transaction: all or nothing. After the block, the data is on disk. Raises StorageError."""
-    with errors():
+    with errors(connection):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield

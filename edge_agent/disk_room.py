@@ -27,6 +27,10 @@ class Room:
         self._folder, self._max, self._reserve, self._is_own = folder, max_bytes, reserve_bytes, is_own
         self._taken: Counter[bytes | None] = Counter()
 
+    def clear(self) -> None:
+        """Count from zero again."""
+        self._taken.clear()
+
     def add(self, lock_id: bytes | None, size: int) -> None:
         """Add `size` bytes to the count of a lock. A negative `size` is for deleted records."""
         self._taken[lock_id] += size

@@ -80,6 +80,21 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
         "error",
         "This disk has changed a record. It was set aside, and the lock is asked for it again. Check the disk.",
     ),
+    "record.rotten": (
+        "error",
+        "This disk has changed a queued record. It was dropped, and the lock is asked for it again. Check the disk.",
+    ),
+    "record.not_dropped": (
+        "error",
+        "This disk has changed a queued record, which cannot be deleted now. It is not sent. Do what the reason says.",
+    ),
+    "outbox.rebuilt": (
+        "error",
+        (
+            "The outbox was damaged. Its records that are whole are in a new file, and the locks are asked for the "
+            "others. The damaged file lies beside it. Check the disk."
+        ),
+    ),
     "refusal.disputed": (
         "error",
         "The province refuses a record that its lock did sign. The record is kept. Tell the province.",

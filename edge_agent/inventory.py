@@ -13,6 +13,8 @@ class Counts:
     """Number and bytes of the records in the queue, age of the oldest record in seconds, and rows of the other tables.
 
     `disputed` counts the records in the queue that the province refuses although the lock's signature is good.
+    `damaged` counts the records that this disk has ever changed, and `rebuilt` counts the files that were made in place
+    of a damaged one. `absent` counts the records that no receipt covers and that their locks do not have.
     """
 
     records: int
@@ -22,6 +24,9 @@ class Counts:
     quarantined: int
     statements: int
     locks: int
+    damaged: int
+    rebuilt: int
+    absent: int
 
 
 def counts(connection: sqlite3.Connection) -> Counts:
@@ -31,7 +36,11 @@ def counts(connection: sqlite3.Connection) -> Counts:
             "SELECT count(*), coalesce(sum(length(record)), 0), min(stored_at), count(disputed) FROM records"
         ).fetchone()
         others = connection.execute(
-            "SELECT (SELECT count(*) FROM quarantine), (SELECT count(*) FROM statements), (SELECT count(*) FROM locks)"
+            "SELECT (SELECT count(*) FROM quarantine), (SELECT count(*) FROM statements), "
+            "(SELECT count(*) FROM locks), "
+            "coalesce((SELECT count FROM tally WHERE name = 'damaged'), 0), "
+            "coalesce((SELECT count FROM tally WHERE name = 'rebuilt'), 0), "
+            "(SELECT coalesce(sum(last - first + 1), 0) FROM absent)"
         ).fetchone()
     return Counts(row[0], row[1], _age(row[2]), row[3], *others)
 

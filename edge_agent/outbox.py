@@ -9,12 +9,13 @@ check agrees. A record that was set aside is never overwritten.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from edge_agent import database
+from edge_agent import damage, database, gaps, log
+from edge_agent.checksum import ROW, checksum, is_whole
 from edge_agent.disk_room import Room
 from edge_agent.statement_queue import StatementQueue
 from protocol.errors import StorageError, VerificationError
@@ -29,6 +30,9 @@ MEGABYTE: Final = 1_000_000
 FORGED_LIMIT: Final = 1000
 """Maximum number of records in the outbox that their lock has not signed. These records are kept for people to look at.
 Anyone in radio range can make such records, and they must not fill the disk."""
+
+
+_COUNT_UP: Final = "INSERT INTO tally VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1"
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,16 @@ class Outbox:
         reserve_bytes: int = 0,
         is_own: Callable[[bytes], bool] = lambda _lock_id: True,
     ) -> None:
+        self._path = path
         self._room = Room(path.parent, max_bytes, reserve_bytes, is_own)
-        self._db = database.open_for_writing(path)
+        self.rebuilt = 0
+        """How often this object has made a new file in place of a damaged one. Row ids start anew in a new file."""
+        try:
+            self._db = database.open_for_writing(path)
+        except StorageError as error:
+            if error.code != "outbox.corrupt":
+                raise
+            self._db = self._rebuild()
         self.statements = StatementQueue(self._db)
         """The statements that wait for locks, in the same database file."""
         try:
@@ -66,8 +78,17 @@ class Outbox:
             self._db.close()
             raise
 
+    def _rebuild(self) -> database.Connection:
+        connection, saved = damage.rebuild(self._path)
+        with database.transaction(connection):
+            connection.execute(_COUNT_UP, ("rebuilt",))
+        self.rebuilt += 1
+        log.event("outbox.rebuilt", records=saved, aside=self._path.name + damage.ASIDE)
+        return connection
+
     def _count(self) -> None:
-        with database.errors():
+        self._room.clear()
+        with database.errors(self._db):
             for lock_id, size in self._db.execute(
                 "SELECT lock_id, length(record) FROM records "
                 "UNION ALL SELECT CASE WHEN authentic THEN lock_id END, length(record) FROM quarantine"
@@ -79,7 +100,7 @@ class Outbox:
         self._db.close()
 
     def _one(self, query: str, *values: object) -> int:
-        with database.errors():
+        with database.errors(self._db):
             row = self._db.execute(query, values).fetchone()
         return 0 if row is None or row[0] is None else int(row[0])
 
@@ -108,7 +129,7 @@ class Outbox:
                 ),
             )
             self._db.execute(
-                "DELETE FROM damaged WHERE lock_id = ? AND counter <= ?", (hello.lock_id, hello.receipted_through)
+                "DELETE FROM absent WHERE lock_id = ? AND last <= ?", (hello.lock_id, hello.receipted_through)
             )
             if self._receipted_through(hello.lock_id) <= hello.receipted_through:
                 self.statements.drop_receipt(hello.lock_id)
@@ -120,7 +141,7 @@ class Outbox:
 
     def proven(self) -> list[tuple[str, bytes]]:
         """Return (address, lock id) of each lock. At this address, the lock last proved its identity."""
-        with database.errors():
+        with database.errors(self._db):
             return self._db.execute(
                 "SELECT address, lock_id FROM locks WHERE address != '' ORDER BY lock_id"
             ).fetchall()
@@ -131,27 +152,32 @@ class Outbox:
 
     def identity(self, lock_id: bytes) -> bytes:
         """Return the identity key that the lock showed, a 65-byte point; empty if the lock was never seen."""
-        with database.errors():
+        with database.errors(self._db):
             row = self._db.execute("SELECT identity_public FROM locks WHERE lock_id = ?", (lock_id,)).fetchone()
         return row[0] if row is not None and row[0] is not None else b""
 
     def check(self) -> None:
-        """Read from the disk, so that the watchdog notices a disk that hangs. Raises StorageError."""
-        self._one("SELECT id FROM records LIMIT 1")
+        """Read from the disk, so that the watchdog notices a disk that hangs. If SQLite has found the file damaged,
+        make a new one with all rows that are still whole. Raises StorageError.
+        """
+        try:
+            self._one("SELECT id FROM records LIMIT 1")
+        except StorageError:
+            if not self._db.damaged:
+                raise
+        if self._db.damaged:
+            self._db.close()
+            self._db = self._rebuild()
+            self.statements.move_to(self._db)
+            self._count()
 
     def known_through(self, lock_id: bytes) -> int:
-        """Return the counter of the next record that the outbox needs from the lock, minus one.
+        """Return the counter of the next record that the outbox needs from the lock, minus one."""
+        return gaps.known_through(self._db, lock_id, max(self._receipted_through(lock_id), self._told_through(lock_id)))
 
-        The result is the highest counter that is stored or receipted. But if a stored record was damaged, the result is
-        the counter before the damaged record.
-        """
-        known = max(
-            self._one("SELECT max(counter) FROM records WHERE lock_id = ?", lock_id),
-            self._one("SELECT max(counter) FROM quarantine WHERE lock_id = ? AND authentic", lock_id),
-            self._receipted_through(lock_id),
-        )
-        damaged = self._one("SELECT min(counter) FROM damaged WHERE lock_id = ?", lock_id)
-        return min(known, damaged - 1) if damaged else known
+    def note_absent(self, lock_id: bytes, first: int, last: int) -> None:
+        """Note that the lock does not have these records. It skipped them twice. Raises StorageError."""
+        gaps.note_absent(self._db, lock_id, first, last)
 
     # --- records in --------------------------------------------------------------------------------------------------
 
@@ -168,13 +194,16 @@ class Outbox:
             if record.counter < receipted[0] or receipted[1] in (None, record.payload_hash):
                 return "duplicate"
             return self._conflict(record)
-        with database.errors():
+        with database.errors(self._db):
             row = self._db.execute(
                 "SELECT payload_hash FROM records WHERE lock_id = ? AND counter = ?", (record.lock_id, record.counter)
             ).fetchone()
         if row is not None:
             # Compare the payloads, not the signatures: with ECDSA, one payload may have several good signatures.
-            return "duplicate" if row[0] == record.payload_hash else self._conflict(record)
+            if row[0] == record.payload_hash:
+                return "duplicate"
+            if not self._drop_damaged(record.lock_id, record.counter, record.counter):
+                return self._conflict(record)
         if self._one(
             "SELECT count(*) FROM quarantine WHERE lock_id = ? AND counter = ? AND payload_hash = ? AND authentic",
             record.lock_id,
@@ -183,20 +212,13 @@ class Outbox:
         ):
             return "duplicate"
         self._room.check(record.lock_id, len(record.raw))
+        columns = (record.lock_id, record.counter, record.payload_hash, record.previous, record.raw)
         with database.transaction(self._db):
             self._db.execute(
-                "INSERT INTO records (lock_id, counter, payload_hash, previous, record, stored_at) "
-                "VALUES (?,?,?,?,?,?)",
-                (
-                    record.lock_id,
-                    record.counter,
-                    record.payload_hash,
-                    record.previous,
-                    record.raw,
-                    time.time(),
-                ),
+                "INSERT INTO records (lock_id, counter, payload_hash, previous, record, stored_at, checksum) "
+                "VALUES (?,?,?,?,?,?,?)",
+                (*columns, time.time(), checksum(*columns)),
             )
-            self._db.execute("DELETE FROM damaged WHERE lock_id = ? AND counter = ?", (record.lock_id, record.counter))
         self._room.add(record.lock_id, len(record.raw))
         return "stored"
 
@@ -246,13 +268,34 @@ class Outbox:
         """Return records whose `id` is greater than `after`, in order of arrival, within both limits.
 
         The first such record is always included, even if it is above the limit. If `only` is given, only records of the
-        locks in `only` are returned. Records of the locks in `without` are left out.
+        locks in `only` are returned. Records of the locks in `without` are left out. A row that the disk has changed is
+        dropped, and `known_through` asks the lock for it again.
         """
-        taken: list[Stored] = []
+        while True:
+            rows = self._rows(after, max_bytes, max_records, only, without)
+            if not all(row[-1] for row in rows):
+                raise database.corrupt(self._db)
+            whole = [row for row in rows if is_whole(row[:-1])]
+            self._drop([row for row in rows if row not in whole])
+            if whole or not rows:
+                return [Stored(*row[:4]) for row in whole]
+            after = rows[-1][0]
+
+    def _rows(
+        self,
+        after: int,
+        max_bytes: int,
+        max_records: int,
+        only: Collection[bytes] | None,
+        without: Collection[bytes],
+    ) -> list[tuple[Any, ...]]:
+        taken: list[tuple[Any, ...]] = []
         size = 0
-        with database.errors():
+        with database.errors(self._db):
             cursor = self._db.execute(
-                "SELECT id, lock_id, counter, record FROM records WHERE id > :after "
+                # Compare with the index too: a changed index hides a row from receipts, or shows one that is gone.
+                f"SELECT {ROW}, id IS (SELECT id FROM records AS found WHERE found.lock_id = records.lock_id "  # noqa: S608
+                "AND found.counter = records.counter) FROM records WHERE id > :after "
                 "AND (:only IS NULL OR hex(lock_id) IN (SELECT value FROM json_each(:only))) "
                 "AND hex(lock_id) NOT IN (SELECT value FROM json_each(:without)) ORDER BY id LIMIT :most",
                 {
@@ -266,9 +309,34 @@ class Outbox:
                 size += len(row[3])
                 if taken and size > max_bytes:
                     break
-                taken.append(Stored(*row))
+                taken.append(row)
             cursor.close()
         return taken
+
+    def _drop(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Drop rows that the disk has changed. A full disk keeps them, and they still do not go out."""
+        for row_id, lock_id, counter, record, *_ in rows:
+            facts = {"lock": lock_id, "counter": counter}
+            try:
+                with database.transaction(self._db):
+                    self._db.execute("DELETE FROM records WHERE id = ?", (row_id,))
+                    self._db.execute(_COUNT_UP, ("damaged",))
+            except StorageError as error:
+                log.event("record.not_dropped", **facts, code=error.code, reason=error.message)
+            else:
+                self._room.add(lock_id, -len(record or b""))
+                log.event("record.rotten", **facts)
+
+    def _drop_damaged(self, lock_id: bytes, first: int, last: int) -> bool:
+        """Drop the lock's damaged rows with these counters. Return True if there was one."""
+        with database.errors(self._db):
+            rows = self._db.execute(
+                f"SELECT {ROW} FROM records WHERE lock_id = ? AND counter BETWEEN ? AND ?",  # noqa: S608
+                (lock_id, first, last),
+            ).fetchall()
+        damaged = [row for row in rows if not is_whole(row)]
+        self._drop(damaged)
+        return bool(damaged)
 
     def newest(self) -> int:
         """Return the highest `id` of a stored record; 0 if no record is stored."""
@@ -288,13 +356,18 @@ class Outbox:
             raise VerificationError("receipt.regressed", "the receipt is below an earlier one")
         if through == earlier and earlier_head not in (None, receipt.head):
             raise VerificationError("receipt.conflict", "the receipt has another head than an earlier one")
-        with database.transaction(self._db):
+        try:
             self._check_chain(receipt)
+        except VerificationError:
+            if not self._drop_damaged(lock_id, 1, through):
+                raise
+            self._check_chain(receipt)
+        with database.transaction(self._db):
             gone = self._db.execute(
                 "DELETE FROM records WHERE lock_id = ? AND counter <= ? RETURNING counter, length(record)",
                 (lock_id, through),
             ).fetchall()
-            self._db.execute("DELETE FROM damaged WHERE lock_id = ? AND counter <= ?", (lock_id, through))
+            self._db.execute("DELETE FROM absent WHERE lock_id = ? AND last <= ?", (lock_id, through))
             self._db.execute(
                 "INSERT INTO locks (lock_id, receipted_through, receipted_head) VALUES (?,?,?) "
                 "ON CONFLICT (lock_id) DO UPDATE SET "
@@ -308,11 +381,13 @@ class Outbox:
 
     def _check_chain(self, receipt: Receipt) -> None:
         expected = {receipt.through: receipt.head}
-        for counter, payload_hash, previous in self._db.execute(
-            "SELECT counter, payload_hash, previous FROM records "
-            "WHERE lock_id = ? AND counter <= ? ORDER BY counter DESC",
-            (receipt.lock_id, receipt.through),
-        ):
+        with database.errors(self._db):
+            rows = self._db.execute(
+                "SELECT counter, payload_hash, previous FROM records "
+                "WHERE lock_id = ? AND counter <= ? ORDER BY counter DESC",
+                (receipt.lock_id, receipt.through),
+            ).fetchall()
+        for counter, payload_hash, previous in rows:
             if expected.get(counter, payload_hash) != payload_hash:
                 raise VerificationError(
                     "receipt.chain", f"record {counter} in the outbox is not the one that was committed"
@@ -323,22 +398,22 @@ class Outbox:
 
     def queued(self, key: Key) -> tuple[bytes, bytes] | None:
         """Return (record, its payload hash at arrival) for the queued record with this key, else None."""
-        with database.errors():
+        with database.errors(self._db):
             row = self._db.execute(
                 "SELECT record, payload_hash FROM records WHERE lock_id = ? AND counter = ?", key
             ).fetchone()
         return None if row is None else (bytes(row[0]), bytes(row[1]))
 
     def set_aside(self, key: Key, code: str, *, authentic: bool) -> None:
-        """Move a record from the queue to the quarantine. If the record is not `authentic`, ask the lock for this
-        record again."""
+        """Move a record from the queue to the quarantine. If the record is not `authentic`, `known_through` asks the
+        lock for it again."""
         with database.transaction(self._db):
             rows = self._db.execute(
                 "DELETE FROM records WHERE lock_id = ? AND counter = ? RETURNING record, payload_hash", key
             ).fetchall()
             kept = sum(self._quarantine(key, record, payload_hash, code, authentic) for record, payload_hash in rows)
             if rows and not authentic:
-                self._db.execute("INSERT OR IGNORE INTO damaged (lock_id, counter) VALUES (?,?)", key)
+                self._db.execute(_COUNT_UP, ("damaged",))
         self._room.add(key[0], -sum(len(row[0]) for row in rows))
         self._room.add(key[0] if authentic else None, kept)
 
@@ -353,7 +428,7 @@ class Outbox:
         return done.rowcount > 0
 
     def _receipted(self, lock_id: bytes) -> tuple[int, bytes | None] | None:
-        with database.errors():
+        with database.errors(self._db):
             row = self._db.execute(
                 "SELECT receipted_through, receipted_head FROM locks WHERE lock_id = ?", (lock_id,)
             ).fetchone()

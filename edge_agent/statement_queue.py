@@ -26,6 +26,8 @@ sign the grants. So these grants are not handed over before the placement comes.
 ALL_UNVERIFIED_PLACES: Final = 128
 """Number of places for such grants, for all locks together."""
 
+_ORDER: Final = (RECEIPT, *KINDS)
+
 Outcome = Literal["queued", "older", "full"]
 
 
@@ -45,6 +47,10 @@ class StatementQueue:
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def move_to(self, connection: sqlite3.Connection) -> None:
+        """From now on, use another file, because the earlier one was damaged."""
         self._db = connection
 
     # --- in ----------------------------------------------------------------------------------------------------------
@@ -151,20 +157,20 @@ class StatementQueue:
 
     def platform_key(self, lock_id: bytes) -> bytes | None:
         """Return the key that signs the lock's grants, a 65-byte point; None if the lock's placement is unknown."""
-        with database.errors():
+        with database.errors(self._db):
             row = self._db.execute("SELECT platform_key FROM placements WHERE lock_id = ?", (lock_id,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def placement_serial(self, lock_id: bytes) -> int:
         """Return the serial of the lock's newest known placement; 0 if the lock's placement is unknown."""
-        with database.errors():
+        with database.errors(self._db):
             row = self._db.execute("SELECT serial FROM placements WHERE lock_id = ?", (lock_id,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def grants(self, lock_id: bytes, *, verified: bool) -> list[QueuedStatement]:
         """Return the lock's queued grants that were verified; with `verified=False`, return the grants that are not
         verified yet."""
-        with database.errors():
+        with database.errors(self._db):
             rows = self._db.execute(
                 "SELECT id, kind, statement FROM statements WHERE lock_id = ? AND kind = ? AND verified = ? "
                 "ORDER BY id",
@@ -195,12 +201,13 @@ class StatementQueue:
         Receipts come first, because they free space in the lock's journal. The other statements follow in the order of
         KINDS.
         """
-        with database.errors():
+        with database.errors(self._db):
             rows = self._db.execute(
                 "SELECT id, kind, statement FROM statements WHERE lock_id = ? AND verified ORDER BY id", (lock_id,)
             ).fetchall()
-        order = (RECEIPT, *KINDS)
-        return sorted((QueuedStatement(*row) for row in rows), key=lambda queued: order.index(queued.kind))
+        # A bad SD card may have changed a kind. The province sends such a statement again after the lock's next HELLO.
+        known = [QueuedStatement(*row) for row in rows if row[1] in _ORDER]
+        return sorted(known, key=lambda queued: _ORDER.index(queued.kind))
 
     def settle(self, statement: QueuedStatement) -> None:
         """Remove a statement, because its lock has sent a RESULT or because the statement is of no use to the lock."""

@@ -50,7 +50,7 @@ from edge_agent.broker import BrokerConnection, Message
 from edge_agent.faults import FaultError, Faults
 from edge_agent.outbox import Key, Outbox
 from protocol import uplink
-from protocol.errors import FormatError, MooringError, TransportError
+from protocol.errors import FormatError, MooringError, StorageError, TransportError
 
 RECONNECT: Final = Backoff(first=1.0, limit=120.0)
 """Waits between attempts. A broker that restarts is back in about a second. After an outage of hours, the agent must
@@ -178,6 +178,11 @@ class Uplink:
             return await self._serve_one()
         except TransportError as error:
             return self._faults.note(error) if isinstance(error, FaultError) else error
+        except StorageError as error:
+            if error.code != "outbox.corrupt":
+                raise
+            # The outbox makes a new file at the next check.
+            return TransportError(error.code, error.message)
         except MooringError:
             raise
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
@@ -213,7 +218,10 @@ class Uplink:
     # --- up ----------------------------------------------------------------------------------------------------------
 
     async def _pump(self, connection: BrokerConnection) -> TransportError:
+        file = self._outbox.rebuilt
         while True:
+            if self._outbox.rebuilt != file:
+                raise TransportError("outbox.rebuilt", "the outbox has a new file, so all its records are sent again")
             self._wake.clear()
             self._check_broker(connection)
             self._expire()

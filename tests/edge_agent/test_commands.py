@@ -324,16 +324,20 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
     assert main(["status", "--config", str(file), "--json"]) == 3
 
 
-def test_a_damaged_outbox_stops_the_agent_with_exit_code_1_and_advice(
+def test_a_damaged_outbox_is_rebuilt_by_the_agent_and_status_says_so(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "outbox.sqlite3").write_bytes(b"this is no database" * 100)
-    done = subprocess.run(
-        [sys.executable, "-m", "edge_agent", "run", "--config", str(file)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "outbox.corrupt" in done.stderr and "Traceback" not in done.stderr
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge_agent", "run", "--config", str(file)], stdout=subprocess.PIPE, text=True
+    ) as agent:
+        assert agent.stdout is not None
+        assert "outbox.rebuilt" in agent.stdout.readline()
+        agent.terminate()
+        agent.communicate()
+    assert main(["status", "--config", str(file)]) == 3
+    assert "1 new file. Check the disk" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
