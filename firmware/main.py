@@ -155,6 +155,8 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
         if lock.tick():
             news.set()  # Wake the link, which then asks the edge for the time.
         if not (lock.visits.going_on or signals.answering):  # Making keys would slow the answer down.
+            # A guest who arrives now waits for at most two multiplications.
             lock.session_keys.prepare()
+            crypto.prepare_signature()
 
     await watch(watchdog, tasks, lock.visits.lasting_ms, tick)

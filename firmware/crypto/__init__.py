@@ -3,10 +3,10 @@
 
 Pass this package as `crypto`. The package contains curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384,
 SHA-512 and SM3, AES-GCM. The package must not contain byte formats of the protocol. The package's only state is the
-secret of `generator` and values computed from public keys. If a module handles a secret, its docstring says what the
-computing time reveals, and how the secret is blinded. AES comes from `cryptolib` on
-MicroPython and from `cryptography` on CPython (`block`).
-CPython cannot run the modules in viper code and in assembler, so it runs other modules in their place.
+secret of `generator`, the nonces that `ecdsa` made ahead, and values computed from public keys. If a module handles a
+secret, its docstring says what the computing time reveals, and how the secret is blinded. MicroPython and CPython take
+different block ciphers (`block`). CPython cannot run the modules in viper code and in assembler, so it runs other
+modules in their place.
 """
 
 import gc
@@ -26,6 +26,7 @@ __all__ = [
     "open_gcm",
     "open_gcm_in_place",
     "prepare",
+    "prepare_signature",
     "public",
     "random",
     "seal_gcm",
@@ -37,6 +38,7 @@ ecdh = keys.ecdh
 generate = keys.generate
 open_gcm = gcm.open_sealed
 open_gcm_in_place = gcm.open_in_place
+prepare_signature = ecdsa.prepare
 public = keys.public
 random = generator.random
 seal_gcm = gcm.seal
@@ -90,8 +92,9 @@ def prepare(curve: str) -> None:
 
 
 def sign(private: bytes, message: bytes) -> bytes:
-    """Return the ES256 signature `r || s`. The nonce is made from key, message and random bytes (see `ecdsa.sign`).
+    """Return the ES256 signature `r || s`. The nonce was made ahead (`prepare_signature`). If no such nonce is left, it
+    is made from key, message and random bytes (see `ecdsa.sign`).
 
     Raises VerificationError `crypto.key` for a private key out of range.
     """
-    return ecdsa.sign(private, message, random(32))
+    return ecdsa.sign_with_ready(private, message) or ecdsa.sign(private, message, random(32))

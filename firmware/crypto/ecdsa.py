@@ -1,4 +1,13 @@
-"""ECDSA (FIPS 186-5, section 6), with signatures `r || s` (RFC 9053, section 2.1)."""
+"""ECDSA (FIPS 186-5, section 6), with signatures `r || s` (RFC 9053, section 2.1).
+
+A signature needs a nonce k, the point k * G and an inverse. They do not depend on the message, so the lock computes
+them while the door is idle (`prepare`). Each ready nonce is in one slot of `_ready`:
+
+    state    event                                        next state
+    empty    `prepare`                                    full
+    full     `sign_with_ready` takes it                   empty, and wiped before the signature is computed
+    any      the power is cut: the slots are only in RAM  empty
+"""
 
 from hashlib import sha256
 
@@ -8,7 +17,18 @@ from firmware.crypto.keys import decode_scalar
 from firmware.crypto.modular import random_below
 from firmware.crypto.multiples import combine, inverse
 from firmware.crypto.secret_multiples import multiply_base
+from protocol import const
 from protocol.errors import VerificationError
+
+READY = const(2)
+"""Number of nonces that can be ready. A check-in takes two: for the request and for the record."""
+_NUMBER = const(32)
+_SLOT = const(96)
+
+_ready = bytearray(READY * _SLOT)
+"""Each slot has the three numbers of `_multiple`."""
+_count = 0
+"""Number of full slots. They are the first slots."""
 
 
 def verify(curve_name: str, public: bytes, digest: bytes, signature: bytes) -> bool:
@@ -51,20 +71,64 @@ def sign(private: bytes, message: bytes, extra: bytes) -> bytes:
     The time of the other arithmetic, above all of the inversion, depends on its operands. Therefore key and nonce are
     first multiplied by a random number.
     """
-    curve = P256
-    n = curve.n
-    secret = decode_scalar(curve, private)
-    e = int.from_bytes(sha256(message).digest(), "big")
-    nonces = _Nonces(private + (e % n).to_bytes(32, "big") + extra)
+    secret, e = _operands(private, message)
+    nonces = _Nonces(private + (e % P256.n).to_bytes(32, "big") + extra)
     while True:
         k = nonces.next()
-        if not 0 < k < n:
-            continue
-        r = multiply_base(curve, k)[0] % n
-        blind = random_below(n, curve.size)
-        s = (blind * secret % n * r + blind * e) % n * inverse(blind * k, n) % n
-        if r and s:
-            return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        if 0 < k < P256.n:
+            signature = _sign(secret, e, *_multiple(k))
+            if signature is not None:
+                return signature
+
+
+def prepare() -> bool:
+    """Make a nonce ahead, unless READY nonces are ready. Return whether one was made.
+
+    The nonce comes from `generator`, and not from key and message. The generator mixes in a secret of this device, and
+    each boot has another secret. So nobody can predict the nonce and no nonce comes twice, even if the chip's
+    generator is weak.
+    """
+    global _count
+    if _count == READY:
+        return False
+    at = _SLOT * _count
+    for number in _multiple(random_below(P256.n, P256.size)):
+        _ready[at : at + _NUMBER] = number.to_bytes(_NUMBER, "big")
+        at += _NUMBER
+    _count += 1
+    return True
+
+
+def sign_with_ready(private: bytes, message: bytes) -> "bytes | None":
+    """Do the same as `sign`, but with a ready nonce. Return None if no nonce is ready. Raises VerificationError
+    `crypto.key` for a private key out of range."""
+    global _count
+    secret, e = _operands(private, message)
+    if not _count:
+        return None
+    _count -= 1
+    start = _SLOT * _count
+    numbers = [int.from_bytes(_ready[at : at + _NUMBER], "big") for at in range(start, start + _SLOT, _NUMBER)]
+    _ready[start : start + _SLOT] = bytes(_SLOT)
+    return _sign(secret, e, *numbers)
+
+
+def _operands(private: bytes, message: bytes) -> "tuple[int, int]":
+    return decode_scalar(P256, private), int.from_bytes(sha256(message).digest(), "big")
+
+
+def _multiple(k: int) -> "tuple[int, int, int]":
+    """Return r, a random number b, and 1 / (b k) modulo n."""
+    r = multiply_base(P256, k)[0] % P256.n
+    blind = random_below(P256.n, P256.size)
+    return r, blind, inverse(blind * k, P256.n)
+
+
+def _sign(secret: int, e: int, r: int, blind: int, inverted: int) -> "bytes | None":
+    """Return the signature, or None if r or s is 0."""
+    n = P256.n
+    s = (blind * secret % n * r + blind * e) % n * inverted % n
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big") if r and s else None
 
 
 class _Nonces:

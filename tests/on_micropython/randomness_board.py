@@ -9,7 +9,7 @@ import json
 import sys
 
 from firmware import crypto
-from firmware.crypto import generator, modular, secret_multiples
+from firmware.crypto import ecdsa, generator, modular, secret_multiples
 from firmware.crypto.curve import find_curve
 from firmware.memory import identity
 from firmware.memory.store import Store
@@ -45,11 +45,16 @@ def everything(own: identity.Identity, store: Store) -> "dict[str, bytes]":
     link = admission._ephemeral
     nonce = Clock(crypto, store, own.lock_id).nonce()
     assert link is not None and nonce is not None
+    assert ecdsa.sign_with_ready(own.private, b"the same") is None, "no nonce outlives a boot"
+    assert ecdsa.prepare()
+    ready = ecdsa.sign_with_ready(own.private, b"the same")
+    assert ready is not None
     curve = find_curve("P-256")
     return {
         "key on P-256": crypto.generate("P-256")[0],
         "key on P-384": crypto.generate("P-384")[0],
         "nonce of a signature": crypto.sign(own.private, b"the same")[:32],
+        "nonce made ahead": ready[:32],
         "encapsulation": hpke.encapsulate(crypto, own.public)[0],
         "session's ephemeral key": SessionKeys(crypto).take("P-256")[0],
         "link's ephemeral key": link[0],

@@ -32,11 +32,11 @@ class Partition:
     def writeblocks(self, block_num, buf, offset=None):
         at, size = block_num * _BLOCK + (offset or 0), len(buf)
         hosted.call(self._place, "writeblocks", (block_num, buf, offset), {})
-        self._copy[at : at + size] = hosted.call(self._place, "readblocks", (block_num, size, offset or 0), {})
+        self._copy[at : at + size][:] = hosted.call(self._place, "readblocks", (block_num, size, offset or 0), {})
 
     def ioctl(self, op, arg):
         answer = hosted.call(self._place, "ioctl", (op, arg), {})
         if op == 6:
             at = arg * _BLOCK
-            self._copy[at : at + _BLOCK] = hosted.call(self._place, "readblocks", (arg, _BLOCK, 0), {})
+            self._copy[at : at + _BLOCK][:] = hosted.call(self._place, "readblocks", (arg, _BLOCK, 0), {})
         return answer

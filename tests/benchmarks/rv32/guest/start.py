@@ -37,6 +37,20 @@ def _shrink(address, heap):
     raise RuntimeError("the fields of the heap were not found")
 
 
+def _find_amount(address):
+    """Return the address of `gc_alloc_amount`. This word lies before the threshold of the collector, in blocks."""
+    from uctypes import bytearray_at
+
+    state = bytearray_at(address, 4096)
+    mark = 0x1234567
+    gc.threshold(mark * 16)
+    found = [at for at in range(4, 4096, 4) if int.from_bytes(state[at : at + 4], "little") == mark]
+    gc.threshold(-1)
+    if len(found) != 1:
+        raise RuntimeError("the threshold of the collector was not found")
+    return address + found[0] - 4
+
+
 def run(pipes, mode, address, heap, base):
     """Run the firmware if `mode` is "lock", and measure its cryptography if `mode` is "crypto". `heap` is the size of
     the heap, without what these modules keep in the heap.
@@ -44,6 +58,7 @@ def run(pipes, mode, address, heap, base):
     `base` is what was allocated before these modules were imported.
     """
     hosted.connect(pipes)
+    hosted.count_allocations(_find_amount(address))
     builtins.print = _print
     gc.collect()
     ours = gc.mem_alloc() - base
