@@ -4,9 +4,9 @@
 Pass this package as `crypto`. The package contains curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384,
 SHA-512 and SM3, AES-GCM. The package must not contain byte formats of the protocol. The package's only state is the
 secret of `generator`, the nonces that `ecdsa` made ahead, and values computed from public keys. If a module handles a
-secret, its docstring says what the computing time reveals, and how the secret is blinded. MicroPython and CPython take
-different block ciphers (`block`). CPython cannot run the modules in viper code and in assembler, so it runs other
-modules in their place.
+secret, its docstring says what the computing time reveals, and how the secret is blinded. AES comes from `cryptolib`
+on MicroPython and from `cryptography` on CPython (`block`). CPython cannot run the modules in viper code and in
+assembler, so it runs other modules in their place.
 """
 
 import gc
