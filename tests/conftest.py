@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import signal
+from collections.abc import Generator
 
 import hypothesis
 import pytest
@@ -12,6 +13,7 @@ from edge_agent.counted import counted
 from protocol.errors import ConfigError
 from sim.board import interpreter
 from tests.support import browser
+from tests.support.hanging import limited
 
 # Derandomized: the same tree gives the same answer everywhere. `make fuzz` looks further afield.
 hypothesis.settings.register_profile("default", max_examples=50, derandomize=True, deadline=None)
@@ -55,3 +57,31 @@ def pytest_collection_finish() -> None:
     """Exempt all imports from garbage collection, because the lock's software collects garbage at each tap."""
     gc.collect()
     gc.freeze()
+
+
+def _limit(item: pytest.Item) -> float:
+    """Return the seconds that a test, its setup or its teardown may take. After `faulthandler_timeout` the whole run
+    would end.
+    """
+    return 0.7 * float(str(item.config.getini("faulthandler_timeout")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Ends a setup that hangs, and names the line that waits."""
+    with limited(_limit(item)):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Ends a test that hangs, and names the line that waits."""
+    with limited(_limit(item)):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Ends a teardown that hangs, and names the line that waits."""
+    with limited(_limit(item)):
+        return (yield)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sim.hang import HANG_SECONDS
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
@@ -35,8 +37,8 @@ _OPTIONS = (
 )
 WIDE, NARROW = (1280, 800), (390, 844)
 """Sizes of a window in pixels: that of a small laptop, and that of a phone."""
-FOREVER_MS = 0
-"""A wait for an element or an event has no limit. The test runner ends a test that hangs."""
+HANG_MS = HANG_SECONDS * 1000
+"""Longest wait for an element or an event. The error names what was awaited."""
 
 
 def program() -> str | None:
@@ -61,7 +63,7 @@ def running() -> Iterator["Browser"]:
     # Chromium's sandbox does not work for root, and these pages are our own.
     options = [*_OPTIONS, "--no-sandbox"] if os.geteuid() == 0 else list(_OPTIONS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=options, timeout=FOREVER_MS)
+        browser = playwright.chromium.launch(executable_path=found, args=options, timeout=HANG_MS)
         yield browser
         browser.close()
 
@@ -91,7 +93,7 @@ class Window:
             locale=locale,
             reduced_motion="reduce" if calm else "no-preference",
         )
-        self.page.set_default_timeout(FOREVER_MS)
+        self.page.set_default_timeout(HANG_MS)
         if script is not None:
             self.page.add_init_script(script)
         self.page.on("request", self._requested)

@@ -37,13 +37,22 @@ class Listener:
         self.answer = self._connection.getresponse()
         self.heard: list[Said] = []
 
-    def next(self) -> Said:
-        """Return the next message. Raises EOFError at the end of the stream."""
+    def next(self, what: str = "any message") -> Said:
+        """Return the next message. Raises EOFError at the end of the stream, and AssertionError if no message comes.
+
+        `what` names the message in the error. The server's signs of life are no messages, and may come for ever.
+        """
         found: dict[str, str] = {}
+        given_up = time.monotonic() + HANG_SECONDS
         while True:
-            line = self.answer.readline().decode()
+            try:
+                line = self.answer.readline().decode()
+            except TimeoutError:
+                line = ":"  # nothing came for HANG_SECONDS
             if not line:
-                raise EOFError
+                raise EOFError(f"the stream ended before {what}")
+            if time.monotonic() > given_up:
+                raise AssertionError(f"waited in vain for {what}; heard {[said.kind for said in self.heard]}")
             if line == "\n" and "data" in found:
                 self.heard.append(Said(int(found["id"]), found["event"], json.loads(found["data"])))
                 return self.heard[-1]
@@ -63,7 +72,7 @@ class Listener:
         given_up = time.monotonic() + HANG_SECONDS
         while time.monotonic() < given_up:
             if place == len(self.heard):
-                self.next()
+                self.next(kind)
             said = self.heard[place]
             if said.kind == kind and where(said.data):
                 return said.data
@@ -73,6 +82,10 @@ class Listener:
     def over(self, act: int) -> dict[str, Any]:
         """Wait until an act is over. Return the message that says so."""
         return self.until("act", lambda data: data["act"] == act and data["state"] != "began", since=0)
+
+    def of_door(self, kind: str, door: str) -> list[dict[str, Any]]:
+        """Return all messages of this kind about a door so far. A message about another door may come at any time."""
+        return [said.data for said in self.heard if said.kind == kind and said.data["door"] == door]
 
     def close(self) -> None:
         """Disconnect."""

@@ -176,19 +176,25 @@ def test_silent_connections_keep_nobody_out(page: LivePage) -> None:
         assert page.ask("GET", "/", None)[0] == 200
 
 
+def unattended(page: LivePage) -> None:
+    """Wait until the server has noticed that all pages are closed, also those of earlier tests."""
+    page.run(page.stage.site.until("the pages are gone", lambda: not page.stage.stream.attended))
+
+
 def test_a_head_of_the_events_takes_no_place(page: LivePage) -> None:
     with contextlib.ExitStack() as asking:
         for _ in range(CLIENTS):
             connection = asking.enter_context(socket.create_connection(("127.0.0.1", page.port)))
             connection.sendall(f"HEAD /events HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n\r\n".encode())
             assert connection.recv(12) == b"HTTP/1.1 200"
-        assert not page.stage.stream.attended
+        unattended(page)
         listener = page.listen()
         assert listener.answer.status == 200
         listener.close()
 
 
 def test_only_so_many_pages_are_served_and_one_that_closes_makes_room(page: LivePage) -> None:
+    unattended(page)
     listeners = [page.listen() for _ in range(CLIENTS)]
     for listener in listeners:
         assert listener.next().kind == "site"
@@ -197,11 +203,7 @@ def test_only_so_many_pages_are_served_and_one_that_closes_makes_room(page: Live
     assert {name: headers.get(name.lower()) for name in HEADERS} == dict(HEADERS)
     for listener in listeners:
         listener.close()
-
-    async def left() -> None:
-        await page.stage.site.until("the pages are gone", lambda: not page.stage.stream.attended)
-
-    page.run(left())
+    unattended(page)
     again = page.listen()
     assert again.answer.status == 200 and again.next().kind == "site"
     again.close()

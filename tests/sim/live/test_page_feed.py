@@ -9,6 +9,7 @@ from tests.sim.live.conftest import Opener
 from tests.support import live_scene as scene
 from tests.support.browser import Window
 from tests.support.live_feed import TOKEN, Feed
+from tests.support.live_site import saw, witness
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -266,8 +267,9 @@ def test_another_site_replaces_everything_that_was_shown(feed: Feed, open_window
 def test_the_page_comes_back_by_itself_when_the_line_breaks(feed: Feed, open_window: Opener) -> None:
     page = shown(open_window, feed)
     assert page.locator("#line").get_attribute("data-state") == "live"
+    witness(page, "#line", "data-state")
     feed.hang_up()
-    page.wait_for_selector('#line[data-state="away"]')
+    saw(page, "#line", "away")  # only for a moment: the page comes back after 100 ms
     page.wait_for_selector('#line[data-state="live"]')
     assert feed.connections == 2
     feed.send(*scene.refused())
@@ -278,8 +280,9 @@ def test_a_server_that_was_started_again_frees_the_buttons(feed: Feed, open_wind
     page = shown(open_window, feed)
     feed.send(*scene.story("playing", name="tour"))
     page.wait_for_selector('[data-act="stranger"][aria-disabled="true"]')
+    witness(page, "#line", "data-state")
     feed.hang_up(forget=True)
-    page.wait_for_selector('#line[data-state="away"]')
+    saw(page, "#line", "away")
     feed.send(*scene.site())
     page.wait_for_selector('[data-act="stranger"][aria-disabled="false"]')
     assert page.locator("#promises").is_hidden()

@@ -78,6 +78,7 @@ def test_during_a_tap_power_network_and_phone_can_be_taken_and_nothing_else_begi
         feed.send(*scene.act(action, number=number, state="done"))
     feed.send(*scene.refused())
     page.wait_for_selector('#tour[aria-disabled="false"]')
+    page.wait_for_selector('[data-act="take-away"][aria-disabled="true"]')
     assert buttons(page) == {"take-away": "no phone is at the reader. Let somebody tap first."}
 
 
