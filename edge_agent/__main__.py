@@ -35,7 +35,7 @@ configuration:
   /etc/mooring-edge/mooring-edge.toml, or --config FILE, or the file that MOORING_EDGE_CONFIG names. To start:
     {command} config > mooring-edge.toml
     Fill in province_public_key, then run: {command} check-config --config mooring-edge.toml
-  An environment variable overrides a key: MOORING_EDGE_MQTT_HOST is mqtt.host. Commas separate the texts of a list.
+  An environment variable overrides a key: MOORING_EDGE_MQTT_HOSTS is mqtt.hosts. Commas separate the texts of a list.
 
 exit codes:
   0  done; for status: the agent runs and the broker is connected

@@ -31,12 +31,13 @@ def check_config(settings: Config) -> Answer:
     """Say what is in force, and try what the configuration names."""
     found = checks.of_configuration(settings)
     worst = checks.worst(found)
+    brokers = ", then ".join(map(str, settings.mqtt.brokers))
     facts = {
         "ok": worst != "bad",
         "source": str(settings.source) if settings.source else None,
         "name": settings.name,
         "state_dir": str(settings.state_dir),
-        "mqtt": {"host": settings.mqtt.host, "port": settings.mqtt.port, "tls": bool(settings.mqtt.ca)},
+        "mqtt": {"brokers": [str(broker) for broker in settings.mqtt.brokers], "tls": bool(settings.mqtt.ca)},
         "locks": list(settings.locks.addresses),
         "receipts_verified": settings.province_public_key is not None,
         "checks": [asdict(finding) for finding in found],
@@ -44,7 +45,7 @@ def check_config(settings: Config) -> Answer:
     lines = [
         f"{settings.source or 'no file, defaults and environment only'}: {'not usable' if worst == 'bad' else 'good'}",
         f"  edge {settings.name}, outbox in {settings.state_dir}",
-        f"  broker {settings.mqtt.host}:{settings.mqtt.port}, {'TLS' if settings.mqtt.ca else 'without TLS'}",
+        f"  broker {brokers}, {'TLS' if settings.mqtt.ca else 'without TLS'}",
         f"  locks: {', '.join(settings.locks.addresses) or 'searched for'}",
         *told(found),
     ]

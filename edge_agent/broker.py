@@ -13,6 +13,7 @@ the connection with a log line. Such an exception never ends the thread or the a
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_agent import tls
+from edge_agent import broker_trouble, tls
+from edge_agent.broker_address import Address
 from edge_agent.config import Mqtt
 from edge_agent.faults import FaultError
 from edge_agent.packets import MAX_PACKET, PACKET_OVERHEAD, PacketSocket
@@ -70,7 +72,12 @@ class BrokerConnection:
     """
 
     def __init__(
-        self, settings: Mqtt, edge: str, version: str, on_acknowledged: Callable[[int, str | None], None]
+        self,
+        settings: Mqtt,
+        address: Address,
+        edge: str,
+        version: str,
+        on_acknowledged: Callable[[int, str | None], None],
     ) -> None:
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self.lost = asyncio.Event()
@@ -80,7 +87,7 @@ class BrokerConnection:
         self._waiting = threading.Semaphore(IN_FLIGHT)
         """Counts how many more messages may come before we acknowledge one. paho's thread subtracts, and the loop
         adds."""
-        self._settings, self._edge, self._version = settings, edge, version
+        self._settings, self._address, self._edge, self._version = settings, address, edge, version
         self._on_acknowledged = on_acknowledged
         self._in_flight = IN_FLIGHT
         self._unacknowledged: dict[int, float] = {}
@@ -94,8 +101,7 @@ class BrokerConnection:
     async def open(self) -> None:
         """Connect, subscribe, publish `online`.
 
-        Raises TransportError: `broker.unreachable` if no TCP or TLS connection can be made, `broker.refused` if the
-        broker says no, `broker.silent` if it does not answer in time.
+        Raises TransportError: `broker.silent` if the broker does not answer in time, else a code of `broker_trouble`.
         """
         properties = Properties(PacketTypes.CONNECT)
         properties.ReceiveMaximum = IN_FLIGHT
@@ -103,25 +109,28 @@ class BrokerConnection:
         try:
             await asyncio.to_thread(
                 self._client.connect,
-                self._settings.host,
-                self._settings.port,
+                self._address.host,
+                self._address.port,
                 self._settings.keepalive_seconds,
                 clean_start=True,
                 properties=properties,
             )
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            raise TransportError("broker.unreachable", f"{reason}. Check mqtt.host, mqtt.port and TLS.") from error
+            raise broker_trouble.unreachable(error, self._address, bool(self._settings.ca)) from error
         self._client.loop_start()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                reason_code, answer = await self._unless_lost(self._connected)
+                reason_code, answer = await self._answer()
                 if reason_code.is_failure:
-                    raise TransportError("broker.refused", f"{reason_code}. Check the certificate and mqtt settings.")
+                    raise broker_trouble.refused(str(reason_code), self._edge)
                 self._respect(answer)
                 topics = [(uplink.topic(self._edge, leaf), 1) for leaf in TOPICS]
                 self._client.subscribe(topics)
-                if any(code.is_failure for code in await self._unless_lost(self._subscribed)):
+                granted = await self._unless_lost(self._subscribed)
+                lacks = broker_trouble.unfit(min(code.value for code in granted), retains=True)
+                if lacks is not None:
+                    raise lacks
+                if any(code.is_failure for code in granted):
                     raise TransportError(
                         "broker.refused", "the broker does not let us read our own topics. Check its access list."
                     )
@@ -179,6 +188,16 @@ class BrokerConnection:
         finally:
             self._client.hang_up()
 
+    async def _answer(self) -> tuple[ReasonCode, Properties | None]:
+        """Return the broker's CONNACK. If the connection ends before it, find out why."""
+        try:
+            answer: tuple[ReasonCode, Properties | None] = await self._unless_lost(self._connected)
+        except TransportError as error:
+            if error.code != "broker.unreachable":
+                raise
+            raise await asyncio.to_thread(broker_trouble.before_answer, self._address, self._tls()) from None
+        return answer
+
     async def _unless_lost(self, answer: "asyncio.Future[Any]") -> Any:
         lost = asyncio.ensure_future(self.lost.wait())
         try:
@@ -191,10 +210,18 @@ class BrokerConnection:
         return answer.result()
 
     def _respect(self, answer: Properties | None) -> None:
-        """Keep to the broker's limits (MQTT 5 section 3.2.2.3). paho ignores them."""
+        """Keep to the broker's limits (MQTT 5 section 3.2.2.3). paho ignores them. Raises TransportError `broker.unfit`
+        if the broker lacks something that we need."""
+        lacks = broker_trouble.unfit(getattr(answer, "MaximumQoS", 2), bool(getattr(answer, "RetainAvailable", 1)))
+        if lacks is not None:
+            raise lacks
         self._in_flight = min(IN_FLIGHT, getattr(answer, "ReceiveMaximum", IN_FLIGHT))
         packet = getattr(answer, "MaximumPacketSize", self.max_payload + PACKET_OVERHEAD)
         self.max_payload = min(self.max_payload, packet - PACKET_OVERHEAD)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        named = self._settings
+        return tls.context(named.ca, named.cert, named.key) if named.ca else None
 
     # --- paho's thread -----------------------------------------------------------------------------------------------
 
@@ -204,10 +231,14 @@ class BrokerConnection:
             client_id=f"mooring-edge-{self._edge}",
             admit=lambda: self._waiting.acquire(blocking=False),
             on_fault=lambda error: self._post(self._end, FaultError(error)),
+            websocket_path=self._settings.websocket_path,
         )
+        if self._settings.username:
+            client.username_pw_set(self._settings.username, self._settings.password or None)
         client.will_set(uplink.topic(self._edge, uplink.STATE), uplink.state(False, self._version), qos=1, retain=True)
-        if self._settings.ca:
-            client.tls_set_context(tls.context(self._settings.ca, self._settings.cert, self._settings.key))
+        context = self._tls()
+        if context is not None:
+            client.tls_set_context(context)
         client.on_connect = lambda _c, _u, _f, code, props: self._post(_resolve, self._connected, (code, props))
         client.on_subscribe = lambda _c, _u, _m, codes, _p: self._post(_resolve, self._subscribed, codes)
         client.on_disconnect = lambda _c, _u, _f, code, _p: self._post(self._end, self._why(client, code))
@@ -230,7 +261,9 @@ class BrokerConnection:
 
     def _why(self, client: "_Client", code: ReasonCode | None) -> TransportError:
         refused = client.refused
-        return TransportError("broker.lost", str(code)) if refused is None else TransportError("broker.limit", refused)
+        if refused is not None:
+            return TransportError("broker.limit", refused)
+        return broker_trouble.ended(str(code), self._edge)
 
     def _end(self, reason: TransportError) -> None:
         if not self.lost.is_set():
@@ -258,10 +291,16 @@ class _Client(paho.Client):
     """A paho client that limits what it reads, and reports an exception that would end its thread.
 
     `admit()` is called for each PUBLISH. `admit()` returns True if one more message may wait for our PUBACK.
-    `on_fault(error)` is called in paho's thread.
+    `on_fault(error)` is called in paho's thread. If `websocket_path` is set, MQTT goes over WebSocket.
     """
 
-    def __init__(self, client_id: str, admit: Callable[[], bool], on_fault: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        client_id: str,
+        admit: Callable[[], bool],
+        on_fault: Callable[[Exception], None],
+        websocket_path: str,
+    ) -> None:
         self._admit, self._on_fault = admit, on_fault
         self._packets: PacketSocket | None = None
         super().__init__(
@@ -270,7 +309,10 @@ class _Client(paho.Client):
             protocol=paho.MQTTv5,
             manual_ack=True,
             reconnect_on_failure=False,
+            transport="websockets" if websocket_path else "tcp",
         )
+        if websocket_path:
+            self.ws_set_options(websocket_path)
         self.connect_timeout = CONNECT_SECONDS
         self.max_inflight_messages_set(IN_FLIGHT)
 

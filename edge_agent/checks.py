@@ -40,7 +40,7 @@ class Finding:
 
 def of_configuration(settings: Config) -> list[Finding]:
     """Try everything that the configuration names on this machine. The agent may be running meanwhile."""
-    return [_folder(settings.state_dir), _database(settings.outbox_path), *_tls(settings), _port(settings)]
+    return [_folder(settings.state_dir), _database(settings.outbox_path), *_tls(settings), *_ports(settings)]
 
 
 def worst(findings: list[Finding]) -> Level:
@@ -157,8 +157,11 @@ def _private(part: str, path: Path) -> Finding:
     return Finding("good", part, f"{path} can be read by the agent, and not by everyone.")
 
 
-def _port(settings: Config) -> Finding:
-    port, with_tls = settings.mqtt.port, bool(settings.mqtt.ca)
+def _ports(settings: Config) -> list[Finding]:
+    return [_port(port, bool(settings.mqtt.ca)) for port in sorted({broker.port for broker in settings.mqtt.brokers})]
+
+
+def _port(port: int, with_tls: bool) -> Finding:
     if with_tls and port in PLAIN_PORTS:
         return Finding(
             "warning", "mqtt.port", f"{port} is usually without TLS, but mqtt.ca is set. With TLS, 8883 is usual."

@@ -10,11 +10,12 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_agent import config_file, tls, typed
+from edge_agent import broker_address, config_file, tls, typed
+from edge_agent.broker_address import Address
 from edge_agent.config_file import File, shown
 from protocol import crypto_cpython, uplink
 from protocol.crypto import is_point
@@ -25,6 +26,9 @@ DEFAULT_TOML = Path(__file__).with_name("default.toml")
 ENVIRONMENT_PREFIX = "MOORING_EDGE_"
 ENVIRONMENT_CONFIG = ENVIRONMENT_PREFIX + "CONFIG"
 """Environment variable that names the configuration file. The option `--config` names this file too."""
+ENVIRONMENT_PASSWORD = ENVIRONMENT_PREFIX + "MQTT_PASSWORD"
+"""Environment variable with the password for the broker. No key of the file holds a password, because people show their
+file to others."""
 
 _RANGES = {
     "mqtt.port": (1, 65535),
@@ -45,11 +49,14 @@ _ADDRESS = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
 
 @dataclass(frozen=True)
 class Mqtt:
-    """How to reach the broker. A path that is not used is empty. TLS is on if `ca` is set."""
+    """How to reach the broker. A text that is not used is empty. TLS is on if `ca` is set. MQTT goes over WebSocket if
+    `websocket_path` is set. `brokers` are tried in this order."""
 
-    host: str
-    port: int
+    brokers: tuple[Address, ...]
     keepalive_seconds: int
+    websocket_path: str
+    username: str
+    password: str = field(repr=False)
     ca: str
     cert: str
     key: str
@@ -136,10 +143,10 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         if file and (value != {} or not settings.is_section(key)):
             settings.set(key, value, file)
     for variable, text in sorted(environment.items()):
-        if variable.startswith(ENVIRONMENT_PREFIX) and variable != ENVIRONMENT_CONFIG:
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in (ENVIRONMENT_CONFIG, ENVIRONMENT_PASSWORD):
             key = _key_of(variable, settings.known)
             settings.set(key, _from_text(text, settings.known[key], variable), variable)
-    return _build(settings, file.path if file else None)
+    return _build(settings, file.path if file else None, environment)
 
 
 class _Settings:
@@ -231,16 +238,10 @@ def _from_text(text: str, default: object, variable: str) -> object:
     return text
 
 
-def _build(settings: _Settings, source: Path | None) -> Config:
+def _build(settings: _Settings, source: Path | None, environment: Mapping[str, str]) -> Config:
     if not uplink.is_edge_name(settings["name"]):
         raise ConfigError(
             "config.value", f"{settings.says('name')} cannot be used in a topic. Choose 1 to 32 of a-z, 0-9 and hyphen."
-        )
-    if not _is_host(settings["mqtt.host"]):
-        raise ConfigError(
-            "config.value",
-            f"{settings.says('mqtt.host')} is not a host. Write the broker's name or address alone; the port is "
-            "mqtt.port.",
         )
     if settings["log.level"] not in _LEVELS:
         raise ConfigError(
@@ -253,7 +254,7 @@ def _build(settings: _Settings, source: Path | None) -> Config:
         name=settings["name"],
         state_dir=Path(settings["state_dir"]),
         province_public_key=_point(settings),
-        mqtt=Mqtt(**settings.section("mqtt")),
+        mqtt=_mqtt(settings, environment),
         uplink=Uplink(**settings.section("uplink")),
         outbox=OutboxLimits(**settings.section("outbox")),
         locks=Locks(**{**settings.section("locks"), "addresses": _addresses(settings)}),
@@ -280,13 +281,48 @@ def _check_key(public: bytes | None, settings: _Settings) -> None:
         )
 
 
-def _is_host(text: str) -> bool:
-    try:
-        text.encode("idna")
-    except UnicodeError:
-        return False
-    # A text with one colon contains a port. An IPv6 address contains more than one colon.
-    return bool(text) and not set(text) & set(" /@") and text.count(":") != 1
+def _mqtt(settings: _Settings, environment: Mapping[str, str]) -> Mqtt:
+    section = settings.section("mqtt")
+    hosts, port, password_file = section.pop("hosts"), section.pop("port"), section.pop("password_file")
+    brokers = tuple(address for host in hosts if (address := broker_address.parse(host, port)) is not None)
+    if not brokers or len(brokers) < len(hosts):
+        raise ConfigError(
+            "config.value",
+            f"{settings.says('mqtt.hosts')} is no list of hosts. Write names or addresses, each alone or with a port, "
+            'as in ["broker.example", "10.0.0.2:8884", "[fd00::2]:8884"].',
+        )
+    path = section["websocket_path"]
+    if path and not (path.startswith("/") and path.isascii() and " " not in path):
+        raise ConfigError(
+            "config.value", f"{settings.says('mqtt.websocket_path')} is no path. Start it with /, as in /mqtt."
+        )
+    return Mqtt(brokers=brokers, password=_password(settings, password_file, environment), **section)
+
+
+def _password(settings: _Settings, file: str, environment: Mapping[str, str]) -> str:
+    """Return the password for the broker, from the environment or from the first line of a file."""
+    password = environment.get(ENVIRONMENT_PASSWORD, "")
+    if file and password:
+        raise ConfigError(
+            "config.value",
+            f"{settings.says('mqtt.password_file')} and {ENVIRONMENT_PASSWORD} are both set. Remove one of them.",
+        )
+    if file:
+        try:
+            password = Path(file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise ConfigError(
+                "config.file", f"{settings.says('mqtt.password_file')} cannot be read: {reason}. Check its permissions."
+            ) from None
+        if not password:
+            raise ConfigError(
+                "config.file",
+                f"{settings.says('mqtt.password_file')} is empty. Write the password into its first line.",
+            )
+    if password and not settings["mqtt.username"]:
+        raise ConfigError("config.value", "there is a password for the broker, but mqtt.username is empty. Set it.")
+    return password
 
 
 def _check_tls(settings: _Settings) -> None:

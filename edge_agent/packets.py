@@ -103,13 +103,13 @@ class PacketSocket:
             raise self.refused
         try:
             while self._left is None:
-                byte = self._channel.recv(1)
+                byte = self._read(1)
                 if not byte:
                     return False
                 self._head += byte
                 self._measure()
             while self._left:
-                data = self._channel.recv(min(self._left, _CHUNK))
+                data = self._read(min(self._left, _CHUNK))
                 if not data:
                     return False
                 self._body += data
@@ -124,6 +124,13 @@ class PacketSocket:
         self._whole = bytes(self._head + self._body)
         self._head, self._body, self._left = bytearray(), bytearray(), None
         return True
+
+    def _read(self, size: int) -> bytes:
+        data = self._channel.recv(size)
+        # paho keeps the whole WebSocket frame in memory until its end, and a frame may be of any length.
+        if len(getattr(self._channel, "_readbuffer", b"")) > MAX_PACKET + PACKET_OVERHEAD:
+            raise PacketError(_LARGE, "the broker sent a WebSocket frame that is longer than any packet")
+        return data
 
     def _measure(self) -> None:
         """Check the head, if it is complete. The length in the head is an integer of 1 to 4 bytes (section 1.5.5)."""

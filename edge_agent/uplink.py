@@ -47,6 +47,7 @@ from typing import Final
 from edge_agent import config, log
 from edge_agent.backoff import Backoff
 from edge_agent.broker import BrokerConnection, Message
+from edge_agent.broker_address import Brokers
 from edge_agent.faults import FaultError, Faults
 from edge_agent.outbox import Key, Outbox
 from protocol import uplink
@@ -121,6 +122,7 @@ class Uplink:
         self._settings, self._outbox, self._version = settings, outbox, version
         self._on_receipts, self._on_command, self._on_pass = on_receipts, on_command, on_pass
         self._on_online, self._on_offline = on_online, on_offline
+        self._brokers = Brokers(settings.mqtt.brokers)
         self._connection: BrokerConnection | None = None
         self._wake = asyncio.Event()
         self._timeout = float(settings.uplink.receipt_timeout_seconds)
@@ -168,8 +170,9 @@ class Uplink:
             began = _now()
             error = await self._connect_and_serve()
             failures = 1 if _now() - began > STEADY_SECONDS else failures + 1
-            wait = self._reconnect.wait(failures)
-            log.event("broker.lost", code=error.code, reason=error.message, retry_seconds=round(wait, 2))
+            broker = str(self._brokers.current)
+            wait = self._reconnect.wait(failures) if self._brokers.fails() else 0.0
+            log.event("broker.lost", broker=broker, code=error.code, reason=error.message, retry_seconds=round(wait, 2))
             await asyncio.sleep(wait)
 
     async def _connect_and_serve(self) -> TransportError:
@@ -189,12 +192,15 @@ class Uplink:
             return self._faults.note(error)
 
     async def _serve_one(self) -> TransportError:
-        connection = BrokerConnection(self._settings.mqtt, self._settings.name, self._version, self._acknowledged)
+        connection = BrokerConnection(
+            self._settings.mqtt, self._brokers.current, self._settings.name, self._version, self._acknowledged
+        )
         try:
             await connection.open()
             self._start_over()
             self._connection = connection
-            log.event("broker.connected", host=self._settings.mqtt.host, port=self._settings.mqtt.port)
+            self._brokers.works()
+            log.event("broker.connected", host=self._brokers.current.host, port=self._brokers.current.port)
             self._on_online()
             error = await _first_end(self._pump(connection), self._receive(connection), connection.ended())
             if isinstance(error, FaultError):

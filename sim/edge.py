@@ -54,7 +54,7 @@ class Edge:
         config = self.folder / f"{self.name}.toml"
         config.write_text(
             f'name = "{self.name}"\nstate_dir = "{self.state}"\nprovince_public_key = "{self.province_public.hex()}"\n'
-            f'[mqtt]\nhost = "{self.broker.host}"\nport = {self.broker.port}\n'
+            f'[mqtt]\nhosts = ["{self.broker.host}"]\nport = {self.broker.port}\n'
             "[uplink]\nbatch_ms = 50\nreceipt_timeout_seconds = 5\n"
             f"[locks]\naddresses = {json.dumps(list(self.addresses))}\n[log]\njson = true\n"
         )

@@ -79,7 +79,7 @@ def test_a_bad_configuration_is_exit_code_2_with_one_line_and_no_traceback(
     for command in ("run", "check-config", "status", "queue"):
         assert main([command, "--config", str(file)]) == 2
         printed = capsys.readouterr()
-        assert printed.err.count("\n") == 1 and "Did you mean mqtt.host?" in printed.err
+        assert printed.err.count("\n") == 1 and "Did you mean mqtt.hosts?" in printed.err
     assert main(["status", "--config", str(file), "--json"]) == 2
     error = {"code": "config.unknown_key", "message": _any_text}
     assert said(capsys) == {"ok": False, "error": error, "exit_code": 2}
@@ -107,7 +107,7 @@ def test_help_explains_exit_codes_and_configuration(capsys: pytest.CaptureFixtur
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert "exit codes" in shown and "MOORING_EDGE_MQTT_HOST" in shown
+    assert "exit codes" in shown and "MOORING_EDGE_MQTT_HOSTS" in shown
 
 
 def test_help_names_the_command_as_it_was_typed() -> None:

@@ -29,11 +29,15 @@ def refusal(text: str, tmp_path: Path, **environment: str) -> ConfigError:
 def test_the_printed_default_is_a_good_configuration_equal_to_the_defaults(tmp_path: Path) -> None:
     printed, bare = load(config.default_text(), tmp_path), load("", tmp_path)
     assert printed == bare
-    assert (bare.mqtt.port, bare.locks.addresses, bare.province_public_key) == (1883, (), bytes.fromhex(KEY))
+    assert (bare.mqtt.brokers, bare.locks.addresses, bare.province_public_key) == (
+        (("localhost", 1883),),
+        (),
+        bytes.fromhex(KEY),
+    )
 
 
 def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    text = 'name = "pi-1"\n[mqtt]\nhost = "a"\nport = 1\n[locks]\naddresses = ["AA:BB:CC:DD:EE:01"]\n'
+    text = 'name = "pi-1"\n[mqtt]\nhosts = ["a"]\nport = 1\n[locks]\naddresses = ["AA:BB:CC:DD:EE:01"]\n'
     loaded = load(
         text,
         tmp_path,
@@ -41,7 +45,7 @@ def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(tmp_pa
         MOORING_EDGE_LOCKS_ADDRESSES="aa:bb:cc:dd:ee:02, AA:BB:CC:DD:EE:03",
         MOORING_EDGE_LOG_JSON="true",
     )
-    assert (loaded.name, loaded.mqtt.host, loaded.mqtt.port) == ("pi-1", "a", 8883)
+    assert (loaded.name, loaded.mqtt.brokers) == ("pi-1", (("a", 8883),))
     assert loaded.locks.addresses == ("AA:BB:CC:DD:EE:02", "AA:BB:CC:DD:EE:03")
     assert loaded.log.json
 
@@ -85,8 +89,8 @@ def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "says"),
     [
-        ("[mqtt]\nhots = 'a'", "config.unknown_key", "did you mean mqtt.host?"),
-        ("host = 'a'", "config.unknown_key", "did you mean mqtt.host?"),
+        ("[mqtt]\nhots = 'a'", "config.unknown_key", "did you mean mqtt.hosts?"),
+        ("host = 'a'", "config.unknown_key", "did you mean mqtt.hosts?"),
         ("zzzzzz = 1", "config.unknown_key", "config` for the known ones"),
         ("[mqtt]\nport = '1883'", "config.type", "a whole number"),
         ("[mqtt]\nport = true", "config.type", "a whole number"),
@@ -105,12 +109,12 @@ def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
         ("state_dir = '/dev/null'", "config.value", "/dev/null is a file"),
         ("state_dir = '/dev/null/below/it'", "config.value", "/dev/null is a file"),
         (f"state_dir = '/{'x' * 300}'", "config.value", "too long"),
-        ("[mqtt]\nhost = ''", "config.value", "the broker's name"),
-        ("[mqtt]\nhost = 'a..b'", "config.value", "the broker's name"),
-        (f"[mqtt]\nhost = '{'x' * 64}.example'", "config.value", "the broker's name"),
-        ("[mqtt]\nhost = 'mqtt://broker'", "config.value", "mqtt.port"),
-        ("[mqtt]\nhost = 'broker:1883'", "config.value", "mqtt.port"),
-        ("[mqtt]\nhost = 'my broker'", "config.value", "the broker's name"),
+        ("[mqtt]\nhosts = ['']", "config.value", "no list of hosts"),
+        ("[mqtt]\nhosts = ['a..b']", "config.value", "no list of hosts"),
+        (f"[mqtt]\nhosts = ['{'x' * 64}.example']", "config.value", "no list of hosts"),
+        ("[mqtt]\nhosts = ['mqtt://broker']", "config.value", "no list of hosts"),
+        ("[mqtt]\nhosts = ['broker:']", "config.value", "no list of hosts"),
+        ("[mqtt]\nhosts = ['my broker']", "config.value", "no list of hosts"),
         ("[log]\nlevel = 'loud'", "config.value", "debug"),
         ("[locks]\naddresses = ['not an address']", "config.value", "such as AA:BB:CC:DD:EE:01"),
         ("[locks]\naddresses = ['']", "config.value", "no Bluetooth address"),
@@ -215,8 +219,10 @@ def test_a_directory_in_place_of_the_file_is_called_that(tmp_path: Path) -> None
 
 def test_what_works_is_taken(tmp_path: Path) -> None:
     point = crypto_cpython.generate("P-256")[1]
-    text = f"state_dir = '{tmp_path}/not/yet/there'\nprovince_public_key = '{point.hex()}'\n[mqtt]\nhost = '::1'\n[log]"
+    text = (
+        f"state_dir = '{tmp_path}/not/yet/there'\nprovince_public_key = '{point.hex()}'\n[mqtt]\nhosts = ['::1']\n[log]"
+    )
     path = tmp_path / "edge.toml"
     path.write_text(text)
     loaded = config.load(path, {})
-    assert loaded.province_public_key == point and loaded.mqtt.host == "::1"
+    assert loaded.province_public_key == point and loaded.mqtt.brokers == (("::1", 1883),)

@@ -291,7 +291,7 @@ def agent_settings(folder: Path, port: int) -> config.Config:
         {
             "MOORING_EDGE_STATE_DIR": str(folder),
             "MOORING_EDGE_PROVINCE_PUBLIC_KEY": KEYS.province[1].hex(),
-            "MOORING_EDGE_MQTT_HOST": "127.0.0.1",
+            "MOORING_EDGE_MQTT_HOSTS": "127.0.0.1",
             "MOORING_EDGE_MQTT_PORT": str(port),
             "MOORING_EDGE_LOCKS_ADDRESSES": ROGUE_ADDRESS,
         },

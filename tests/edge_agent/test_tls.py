@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from edge_agent import config
 from edge_agent.broker import BrokerConnection
+from edge_agent.broker_address import Address
 from protocol import VERSION
 from protocol.errors import ConfigError, TransportError
 from sim import pki
@@ -146,8 +146,8 @@ async def front(folder: Path, port: int) -> AsyncIterator[int]:
         ("ca", "client", "127.0.0.1", None),
         ("ca", "", "127.0.0.1", "broker.unreachable"),
         ("ca", "foreign", "127.0.0.1", "broker.unreachable"),
-        ("other-ca", "client", "127.0.0.1", "broker.unreachable"),
-        ("ca", "client", "127.0.0.2", "broker.unreachable"),
+        ("other-ca", "client", "127.0.0.1", "broker.certificate"),
+        ("ca", "client", "127.0.0.2", "broker.certificate"),
     ],
     ids=["good", "no certificate", "of a foreign authority", "an authority we do not believe", "of another address"],
 )
@@ -168,7 +168,7 @@ def test_the_connection_stands_if_each_side_shows_a_good_certificate(
     async def story(broker_port: int) -> None:
         async with front(tmp_path, broker_port) as port:
             connection = BrokerConnection(
-                replace(settings, host="127.0.0.1", port=port), "pi-1", VERSION, lambda _mid, _refusal: None
+                settings, Address("127.0.0.1", port), "pi-1", VERSION, lambda _mid, _refusal: None
             )
             try:
                 if code is None:

@@ -41,6 +41,8 @@ class Session:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self.acknowledged: list[int] = []
+        self.published = 0
+        """Number of the edge's PUBLISH packets."""
         self.farewell: int | None = None
         """The reason code in the edge's DISCONNECT."""
         self.over = asyncio.Event()
@@ -116,6 +118,7 @@ class HostileBroker:
                     if self._attacks:
                         attack = asyncio.ensure_future(self._attacks.pop(0)(session))
                 elif kind == _PUBLISH and first & 6:
+                    session.published += 1
                     at = 2 + int.from_bytes(body[:2], "big")
                     await session.send(packet(0x40, body[at : at + 2]))
                 elif kind == _PUBACK:

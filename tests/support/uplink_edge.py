@@ -22,12 +22,12 @@ from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
 class UplinkEdge:
     """An outbox with its uplink. Receipts are handled as in the agent."""
 
-    def __init__(self, folder: Path, port: int, **batching: int) -> None:
+    def __init__(self, folder: Path, *ports: int, **batching: int) -> None:
         settings = config.load(
             None,
             {
                 "MOORING_EDGE_STATE_DIR": str(folder),
-                "MOORING_EDGE_MQTT_PORT": str(port),
+                "MOORING_EDGE_MQTT_HOSTS": ",".join(f"127.0.0.1:{port}" for port in ports),
                 "MOORING_EDGE_PROVINCE_PUBLIC_KEY": PROVINCE_PUBLIC.hex(),
             },
         )
@@ -90,8 +90,8 @@ class UplinkEdge:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, port: int, **batching: int) -> AsyncIterator[UplinkEdge]:
-    edge = UplinkEdge(folder, port, **batching)
+async def running(folder: Path, *ports: int, **batching: int) -> AsyncIterator[UplinkEdge]:
+    edge = UplinkEdge(folder, *ports, **batching)
     task = asyncio.ensure_future(edge.uplink.run())
     try:
         yield edge
