@@ -4,13 +4,9 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -19,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from cryptography.x509.oid import NameOID
 
 from edge_agent import config
 from edge_agent.broker import BrokerConnection
@@ -28,6 +23,7 @@ from protocol import VERSION
 from protocol.errors import ConfigError, TransportError
 from sim import pki
 from sim.broker import Broker
+from tests.support.server_certificate import signed
 from tests.support.signing_lock import PROVINCE_PUBLIC
 
 
@@ -93,25 +89,6 @@ def test_files_that_could_never_serve_are_refused_with_the_configuration(
 
 
 # --- a broker behind TLS ---------------------------------------------------------------------------------------------
-
-
-def signed(root: pki.Identity, address: str) -> pki.Identity:
-    """Make a certificate for `address`, signed by `root`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    begin = root.certificate.not_valid_before_utc
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TEST mqtt")]))
-        .issuer_name(root.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False)
-        .sign(root.key, hashes.SHA256())
-    )
-    return pki.Identity(certificate, key)
 
 
 def write(folder: Path, name: str, identity: pki.Identity) -> None:
