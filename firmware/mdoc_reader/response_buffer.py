@@ -6,13 +6,13 @@ bytes go through these states:
 
     state       event                                   next state
     free        `extend`: a message begins              filling
-    filling     `extend`: the message is too long       filling, unused: the message moves to the heap
+    filling     `extend`: the message is too long       free: the message moves to the heap
     filling     `drop`                                  free
     filling     `take`: the message is complete         lent, and somebody reads the message
     lent        `release`                               free, and wiped
     any         `reset`                                 free, and wiped
 
-While the bytes are not free, a new message goes to the heap. So a phone cannot change a message that was already
+While the bytes are lent, a new message goes to the heap. So a phone cannot change a message that was already
 checked.
 """
 
@@ -35,7 +35,6 @@ class ResponseBuffer:
     def __init__(self) -> None:
         self._reserved = self._bytes = bytearray(SIZE)
         self._length = 0
-        self._free = True
         self._lent = False
 
     def __len__(self) -> int:
@@ -48,8 +47,7 @@ class ResponseBuffer:
         if end == start:
             return
         if not start:
-            self._bytes = self._reserved if self._free else bytearray(_FIRST)
-            self._free = False
+            self._bytes = bytearray(_FIRST) if self._lent else self._reserved
         if end > len(self._bytes):
             larger = bytearray(max(end, 2 * len(self._bytes)))
             larger[:start] = memoryview(self._bytes)[:start]
@@ -67,8 +65,6 @@ class ResponseBuffer:
 
     def drop(self) -> None:
         """Forget the message that is arriving."""
-        if self._length and self._bytes is self._reserved:
-            self._free = True
         self._length = 0
 
     def release(self) -> None:
@@ -76,7 +72,6 @@ class ResponseBuffer:
         if self._lent:
             self._wipe()
             self._lent = False
-            self._free = True
 
     def reset(self) -> None:
         """Forget and wipe everything. Nothing may be arriving."""
@@ -84,7 +79,6 @@ class ResponseBuffer:
         self._length = 0
         self._wipe()
         self._lent = False
-        self._free = True
 
     def _wipe(self) -> None:
         reserved = memoryview(self._reserved)

@@ -22,6 +22,48 @@ def test_a_message_of_any_length_comes_out_as_it_went_in(pieces: list[bytes], bu
     assert len(buffer) == 0
 
 
+LENGTHS = (0, 1, 300, SIZE - 1, SIZE, SIZE + 1, 2 * SIZE + 1)
+PIECES = st.tuples(st.just("piece"), st.sampled_from(LENGTHS))
+OTHERS = st.tuples(st.sampled_from(["take", "lose", "release"]), st.just(0))
+
+
+@given(st.lists(PIECES | OTHERS, max_size=20))
+def test_whatever_a_phone_sends_and_whenever_it_goes_messages_stay_whole_and_the_next_one_needs_no_heap(
+    steps: list[tuple[str, int]],
+) -> None:
+    """A phone may fill the reserved bytes to the last one and beyond, and may go between `take` and `release`."""
+    buffer = ResponseBuffer()
+    buffer.extend(b"x")
+    reserved = buffer.take().obj
+    buffer.release()
+    arriving, begun_while_lent = b"", False
+    taken: list[tuple[memoryview, bytes]] = []
+
+    def lent() -> bool:
+        return any(view.obj is reserved for view, _ in taken)
+
+    for number, (step, length) in enumerate(steps, 1):
+        if step == "piece":
+            begun_while_lent = lent() if not arriving else begun_while_lent
+            piece = bytes((number,)) * length
+            buffer.extend(piece)
+            arriving += piece
+        elif step == "lose":
+            buffer.drop()
+            arriving = b""
+        elif step == "take" and arriving:
+            view = buffer.take()
+            assert (view.obj is reserved) is (len(arriving) <= SIZE and not begun_while_lent)
+            taken.append((view, arriving))
+            arriving = b""
+        elif step == "release":
+            buffer.release()
+            assert all(view == bytes(len(view)) for view, _ in taken if view.obj is reserved)
+            taken.clear()
+        assert len(buffer) == len(arriving)
+        assert all(view == content for view, content in taken)
+
+
 def test_a_message_that_is_being_read_does_not_change_whatever_arrives() -> None:
     buffer = ResponseBuffer()
     buffer.extend(b"checked")
