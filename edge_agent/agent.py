@@ -267,8 +267,11 @@ class Agent:
 
     def _on_pass(self, signed: bytes) -> None:
         try:
-            if self._credentials.take(signed):
+            taken = self._credentials.take(signed)
+            self._downlink.doubt.good()
+            if taken:
                 log.event("pass.accepted", issued_at=self._credentials.issued_at, locks=len(self._credentials.locks))
                 self._roster.passes_changed()
         except (FormatError, VerificationError) as error:
             log.event("pass.refused", code=error.code)
+            self._downlink.doubt.bad(error.code)

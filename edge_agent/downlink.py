@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_agent import lock_statements, log, refusals
 from edge_agent.faults import Faults
+from edge_agent.key_doubt import KeyDoubt
 from edge_agent.lock_state import Link, LockState
 from edge_agent.outbox import Key, Outbox
 from protocol import crypto_cpython, receipt, refusal, signed_time, statement, uplink
@@ -37,6 +38,8 @@ class Downlink:
         faults: Faults,
     ) -> None:
         self._faults = faults
+        self.doubt = KeyDoubt()
+        """Whether `province_public` is the right key."""
         self._outbox, self._queue, self._locks = outbox, outbox.statements, locks
         self._province_public = province_public
 
@@ -94,12 +97,15 @@ class Downlink:
             refused["?", "statement.kind"] = others
         for (kind, code), count in refused.items():
             log.event("statement.refused", kind=kind, code=code, count=count)
+            self.doubt.bad(code)
 
     def _open(self, signed: Statement, kind: str) -> dict[Any, Any]:
         """Return the body of a statement by the province. The statement is verified, except in an experiment without
         the province's key."""
         if self._province_public is not None:
-            return signed.open(crypto_cpython, kind, self._province_public)
+            body = signed.open(crypto_cpython, kind, self._province_public)
+            self.doubt.good()
+            return body
         return signed.read(kind)
 
     def _collect(self, gone: list[Key], take: Callable[[Statement], Iterable[Key]], signed: Statement) -> None:

@@ -39,6 +39,13 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
         "The new edge passes could not be written to disk. They work until the agent stops; check the disk.",
     ),
     "pass.unusable": ("warning", "The stored edge passes cannot be used. The province is asked for new ones."),
+    "province.other_key": (
+        "error",
+        (
+            "province_public_key has verified nothing, and statements are refused. It is probably the wrong key: set "
+            "it to the key that your province publishes, and start again."
+        ),
+    ),
     "broker.connected": ("info", "The connection to the broker is up."),
     "broker.lost": ("warning", "The connection to the broker has ended or could not be made. It is tried again."),
     "radio.unavailable": ("warning", "Bluetooth cannot scan. It is tried again; check that bluetoothd runs."),
@@ -140,3 +147,22 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
     "time.requested": ("info", "The province was asked for the time on behalf of a lock."),
     "time.stale": ("info", "An answer about the time came, but no lock waits for it any more."),
 }
+
+REPEATING: Final = frozenset(
+    {
+        "batch.rejected",
+        "broker.lost",
+        "downlink.failed",
+        "downlink.unreadable",
+        "link.lost",
+        "pass.refused",
+        "radio.unavailable",
+        "receipt.late",
+        "record.not_stored",
+        "statement.no_place",
+        "statement.refused",
+        "statement.unknown_lock",
+    }
+)
+"""Events that come again at each attempt as long as their cause lasts. The log tells each of them once, then with a
+count."""

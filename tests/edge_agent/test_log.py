@@ -60,6 +60,48 @@ def test_json_tells_a_program_what_the_text_tells_people(name: str, capsys: pyte
     assert (f"# {meaning}" in text) == bool(spoken)
 
 
+def lines(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, object, object]]:
+    """Return event, code and times of each line since the last call."""
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [(line["event"], line.get("code"), line.get("times")) for line in told]
+
+
+def test_a_fault_that_comes_again_and_again_is_one_line_and_then_one_with_a_count(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = [0.0]
+    log.start("info", as_json=True, seconds=600, now=lambda: clock[0])
+    for _ in range(420):
+        log.event("statement.refused", kind="receipt", code="cose.signature", count=1)
+    log.event("broker.lost", code="broker.silent", reason="no PUBACK")
+    log.event("broker.lost", code="broker.unreachable", reason="nobody")
+    assert lines(capsys) == [
+        ("statement.refused", "cose.signature", None),
+        ("broker.lost", "broker.silent", None),
+        ("broker.lost", "broker.unreachable", None),
+    ]
+    clock[0] = 601.0
+    log.event("broker.connected")
+    assert lines(capsys) == [("statement.refused", "cose.signature", 419), ("broker.connected", None, None)]
+    clock[0] = 1300.0
+    log.event("broker.lost", code="broker.silent", reason="no PUBACK")
+    assert lines(capsys) == [("broker.lost", "broker.silent", None)], "after a quiet time it is news again"
+    log.event("broker.lost", code="broker.silent", reason="no PUBACK")
+    log.event("agent.stopped")
+    assert lines(capsys) == [("broker.lost", "broker.silent", 1), ("agent.stopped", None, None)]
+
+
+def test_faults_of_two_locks_are_two_lines_and_each_record_that_was_set_aside_is_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.start("info", as_json=True)
+    for lock in (b"\x01", b"\x02"):
+        log.event("link.lost", lock=lock, code="lock.gone")
+    for counter in (1, 2):
+        log.event("record.quarantined", lock=b"\x01", counter=counter, code="cose.signature")
+    assert [event for event, _, _ in lines(capsys)] == ["link.lost"] * 2 + ["record.quarantined"] * 2
+
+
 def test_no_module_logs_prose_past_the_events() -> None:
     imported = [
         path.name
