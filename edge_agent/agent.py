@@ -18,11 +18,12 @@ from edge_agent.credentials import Credentials
 from edge_agent.discovery import discover
 from edge_agent.downlink import Downlink
 from edge_agent.faults import Faults, keep
-from edge_agent.lock_link import CONNECTING_AT_ONCE, LockLink
+from edge_agent.lock_link import LockLink
 from edge_agent.lock_state import Link, LinkFactory, LockState, OnHello
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster, Search
+from edge_agent.rotation import Rotation
 from edge_agent.uplink import RECONNECT, Uplink
 from protocol import VERSION, crypto_cpython, placement, record
 from protocol.errors import FormatError, StorageError, VerificationError
@@ -52,7 +53,7 @@ class Agent:
     ) -> None:
         self._settings, self._notifier, self._credentials, self._outbox = settings, notifier, credentials, outbox
         self._make_link = make_link
-        self._gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
+        self.rotation = Rotation(settings.locks.connections)
         self._shown: dict[str, object] = {}
         self._expected: dict[bytes, int] = {}
         """The next counter that each lock was asked for on its connection."""
@@ -78,6 +79,7 @@ class Agent:
             credentials,
             outbox,
             self.faults,
+            rotation=self.rotation,
             locks=self.locks,
             make=self._make_lock,
             deliver=self._downlink.deliver,
@@ -192,7 +194,7 @@ class Agent:
                 next_counter=self._next_counter,
                 credentials=self._credentials,
                 credit=self._settings.locks.credit,
-                gate=self._gate,
+                rotation=self.rotation,
                 faults=self.faults,
             )
 

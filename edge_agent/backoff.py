@@ -1,5 +1,7 @@
 """How long to wait before the next attempt to reach a lock or the broker."""
 
+import asyncio
+import contextlib
 import random
 from dataclasses import dataclass
 
@@ -20,3 +22,10 @@ class Backoff:
         # The exponent is limited. Otherwise, after weeks of failures, the result would overflow a float.
         ceiling = min(self.limit, self.first * 2.0 ** min(failures - 1, 64))
         return ceiling * random.uniform(0.5, 1.0)
+
+
+async def until(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but at most `seconds`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -39,6 +39,7 @@ _RANGES = {
     "uplink.receipt_timeout_seconds": (1, 3600),
     "outbox.max_mb": (1, 1 << 20),
     "outbox.disk_reserve_mb": (0, 1 << 20),
+    "locks.connections": (3, 64),
     "locks.scan_seconds": (1, 120),
     "locks.scan_every_seconds": (1, 86400),
     "locks.credit": (1, 64),
@@ -86,9 +87,12 @@ class OutboxLimits:
 
 @dataclass(frozen=True)
 class Locks:
-    """Locks to serve. If `addresses` is empty, the agent searches for locks. `protocol.link` explains `credit`."""
+    """Locks to serve. If `addresses` is empty, the agent searches for locks. `connections` is the number of connections
+    that the Bluetooth adapter holds at a time. `protocol.link` explains `credit`.
+    """
 
     addresses: tuple[str, ...]
+    connections: int
     scan_seconds: int
     scan_every_seconds: int
     credit: int

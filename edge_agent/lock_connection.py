@@ -113,7 +113,7 @@ class LockConnection:
 
     async def close(self) -> FaultError | None:
         """Disconnect. Calls that wait for an answer raise `lock.gone`. Return a fault instead of raising it."""
-        self._end(TransportError("lock.gone", "the connection was closed"))
+        self.end(TransportError("lock.gone", "the connection was closed"))
         # If disconnecting fails, the radio's supervision timeout ends the connection.
         try:
             with _calling("lock.gone"):
@@ -203,7 +203,7 @@ class LockConnection:
         except TimeoutError as error:
             # End the connection, because a late answer could be mistaken for the answer to the next statement.
             silent = TransportError("lock.silent", f"the lock sent no {name} within {RESULT_SECONDS:.0f} s")
-            self._end(silent)
+            self.end(silent)
             raise silent from error
 
     async def next_message(self) -> Hello | bytes:
@@ -233,7 +233,7 @@ class LockConnection:
         except TransportError as error:
             # The lock may have a part of the message, so nothing can follow on this connection. Every other call that
             # waits for the lock ends too.
-            self._end(error)
+            self.end(error)
             raise
 
     def _on_part(self, _sender: BleakGATTCharacteristic, part: bytearray) -> None:
@@ -247,9 +247,9 @@ class LockConnection:
         except (FormatError, VerificationError) as error:
             advice = ". Update the lock's software or this agent" if error.code == "link.version" else ""
             why = f"the lock sent something that is no message ({error.code}){advice}"
-            self._end(TransportError("lock.protocol", why))
+            self.end(TransportError("lock.protocol", why))
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
-            self._end(FaultError(error))
+            self.end(FaultError(error))
 
     def _take_part(self, part: bytes) -> None:
         if self._ended is not None:
@@ -262,7 +262,7 @@ class LockConnection:
         elif not self._answer.done():
             self._answer.set_result(message)
         else:
-            self._end(TransportError("lock.protocol", "the lock spoke out of turn"))
+            self.end(TransportError("lock.protocol", "the lock spoke out of turn"))
 
     def _take(self, message: tuple[object, ...]) -> None:
         kind, content = message[0], message[1]
@@ -272,16 +272,16 @@ class LockConnection:
             if self._wanted is not None and not self._wanted.done():
                 self._wanted.set_result(content)
         elif isinstance(content, Hello) and not self._is_proven(content):
-            self._end(TransportError("lock.protocol", "the HELLO names a lock that did not prove itself"))
+            self.end(TransportError("lock.protocol", "the HELLO names a lock that did not prove itself"))
         elif kind in (link.HELLO, link.RECORD) and isinstance(content, Hello | bytes):
             # The credit limits how many records may be under way. A lock that ignores the limit is disconnected before
             # it fills our memory.
             if self._messages.qsize() > 2 * link.CREDIT_LIMIT:
-                self._end(TransportError("lock.protocol", "the lock sent more records than it was asked for"))
+                self.end(TransportError("lock.protocol", "the lock sent more records than it was asked for"))
             else:
                 self._messages.put_nowait(content)
         else:
-            self._end(TransportError("lock.protocol", "the lock sent a message that only an edge sends"))
+            self.end(TransportError("lock.protocol", "the lock sent a message that only an edge sends"))
 
     def _is_proven(self, hello: Hello) -> bool:
         return hello.identity_public == self._identity and hello.lock_id == self.lock_id
@@ -290,15 +290,16 @@ class LockConnection:
         _, kind, code = message
         if not self.ready and kind == EDGE_PASS and isinstance(code, str):
             self._credentials.note_refusal()
-            self._end(TransportError("lock.pass_refused", f"the lock refuses our pass ({code})"))
+            self.end(TransportError("lock.pass_refused", f"the lock refuses our pass ({code})"))
         elif self._result is not None and not self._result.done():
             self._result.set_result(code if isinstance(code, str) else None)
 
     def _on_disconnect(self, _client: BleakClient) -> None:
         gone = TransportError("lock.gone", "the lock went out of range, lost power or closed the connection")
-        self._contain(lambda: self._end(gone))
+        self._contain(lambda: self.end(gone))
 
-    def _end(self, error: MooringError) -> None:
+    def end(self, error: MooringError) -> None:
+        """Let every call that waits raise `error`. Messages that have come already can still be read."""
         if self._ended is not None:
             return
         self._ended = error

@@ -6,6 +6,7 @@ from typing import Protocol, TypedDict, Unpack
 
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
+from edge_agent.rotation import Rotation
 from protocol.link import Hello
 from protocol.record import Record
 
@@ -22,11 +23,12 @@ class Link(Protocol):
     async def prove(self) -> bytes:
         """Connect, let the peer prove that it is one of our own locks, and return the lock's id.
 
-        `run` then continues with this connection. Raises MooringError; then the connection is closed.
+        If a place is free, `run` then continues with this connection. Raises MooringError; then the connection is
+        closed.
         """
 
     async def run(self) -> None:
-        """Keep the link up until cancelled."""
+        """Visit the lock whenever it has its turn, until cancelled."""
 
     async def deliver(self, statement: bytes) -> str | None:
         """Hand over a statement. Return the lock's refusal or None. Raises TransportError, FormatError."""
@@ -40,7 +42,7 @@ class LinkParts(TypedDict):
     next_counter: Callable[[Hello], int]
     credentials: Credentials
     credit: int
-    gate: asyncio.Semaphore
+    rotation: Rotation
     faults: Faults
 
 

@@ -5,11 +5,11 @@ of a lock. So the roster treats an address by what the address has proven:
 
     address      what it is                                      how it is treated
     -----------  ----------------------------------------------  ------------------------------------------------
-    configured   the configuration names it                      a link of its own; nothing is searched for
-    proven       in a handshake, the lock there has shown the    a link of its own, whatever else is on the air;
-                 identity key of an own lock                     remembered on disk
-    claiming     it advertises the id of an own lock             tried in turn, at most two at a time, while that lock
-                                                                 is not connected (`edge_agent.sightings`)
+    configured   the configuration names it                      has its turns; nothing is searched for
+    proven       in a handshake, the lock there has shown the    has its turns (`edge_agent.rotation`), whatever else is
+                 identity key of an own lock                     on the air; remembered on disk
+    claiming     it advertises the id of an own lock             tried one after another (`edge_agent.sightings`), while
+                                                                 that lock does not answer where it was proven
     unlisted     it advertises as a lock that no pass lists      counted, and never connected
 
     event                                       from         to
@@ -22,15 +22,16 @@ of a lock. So the roster treats an address by what the address has proven:
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from edge_agent import config, log
+from edge_agent.backoff import until
 from edge_agent.credentials import Credentials
 from edge_agent.faults import FaultError, Faults, keep
 from edge_agent.lock_state import LockState
 from edge_agent.outbox import Outbox
+from edge_agent.rotation import Rotation
 from edge_agent.sightings import Sightings
 from protocol.errors import MooringError, TransportError
 
@@ -60,12 +61,14 @@ class Roster:
         outbox: Outbox,
         faults: Faults,
         *,
+        rotation: Rotation,
         locks: dict[str, LockState],
         make: Callable[[str, bytes], LockState],
         deliver: Callable[[LockState], Coroutine[Any, Any, None]],
         search: Search,
     ) -> None:
         self.locks = locks
+        self._rotation = rotation
         self._settings, self._credentials, self._outbox, self._faults = settings, credentials, outbox, faults
         self._make, self._deliver, self._search = make, deliver, search
         self._sightings = Sightings(lambda: asyncio.get_running_loop().time())
@@ -101,6 +104,8 @@ class Roster:
 
     def passes_changed(self) -> None:
         """Serve the locks that the new passes list, at the addresses where they proved themselves. Drop all others."""
+        # A lock that refused our pass is silent. It may accept the new one.
+        self._rotation.welcome()
         if self._tasks is None or self._settings.addresses:
             return
         self._look.set()
@@ -136,9 +141,10 @@ class Roster:
                 self._take(await self._search(self._settings.scan_seconds))
             except TransportError as error:
                 log.event("radio.unavailable", code=error.code, reason=error.message)
-            await _until(self._look, self._settings.scan_every_seconds)
+            await until(self._look, self._settings.scan_every_seconds)
 
     def _take(self, found: list[tuple[str, bytes]]) -> None:
+        self._rotation.heard(address for address, _ in found)
         others = [(address, prefix) for address, prefix in found if address not in self.locks]
         claims = [(address, self._credentials.claimed(prefix)) for address, prefix in others]
         self._sightings.heard((address, lock_id) for address, lock_id in claims if lock_id is not None)
@@ -149,23 +155,26 @@ class Roster:
             log.event("locks.unlisted", count=unlisted)
 
     def _is_wanted(self, lock_id: bytes) -> bool:
-        return not any(lock.lock_id == lock_id and lock.connected for lock in self.locks.values())
+        return not any(
+            lock.lock_id == lock_id and not self._rotation.is_silent(address) for address, lock in self.locks.items()
+        )
 
     async def _try_strangers(self, newcomers: bool) -> None:
         """Try strangers' addresses, one after another.
 
-        Two of these tasks run at a time. Links to proven addresses do not wait.
+        Two of these tasks run at a time, and they take turns. Links to proven addresses do not wait for them.
         """
         while True:
-            address = self._sightings.next(self._is_wanted, newcomers)
+            async with self._rotation.strangers:
+                address = self._sightings.next(self._is_wanted, newcomers)
+                if address is not None:
+                    try:
+                        await self._try(address)
+                    finally:
+                        self._sightings.failed(address)
             if address is None:
                 self._news.clear()
-                await _until(self._news, self._sightings.pause(self._is_wanted, LOOK_SECONDS))
-                continue
-            try:
-                await self._try(address)
-            finally:
-                self._sightings.failed(address)
+                await until(self._news, self._sightings.pause(self._is_wanted, LOOK_SECONDS))
 
     async def _try(self, address: str) -> None:
         lock = self._make(address, b"")
@@ -189,10 +198,3 @@ class Roster:
             if other.lock_id == lock.lock_id or other.address == address:
                 self._drop(other.address)
         self._serve(lock)
-
-
-async def _until(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, but at most `seconds`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

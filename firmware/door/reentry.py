@@ -26,6 +26,8 @@ A tap or a PIN is compared only with data that was prepared when stays or the ti
 same work, whether the door has guests or not.
 """
 
+from hashlib import sha256
+
 from firmware.door.claims import ReturningGuest
 from firmware.door.pin_attempts import PinAttempts
 from firmware.door.stay_keys import StayKeys
@@ -81,7 +83,7 @@ class Reentry:
         self._attempts = PinAttempts(store)
         self.issuers = RememberedSignatures(crypto)
         self._key = crypto.random(32)
-        self._known: list[tuple[bytes, bytes, bytes]] = []
+        self._known = b""  # the summary of the guests whose PINs are in the table
         self._slots = self._fill(b"")
         self._offered: tuple[list[tuple[Guest, bytes]], list[bytes]] = [], []
         self._wary_since: int | None = None
@@ -140,11 +142,12 @@ class Reentry:
         offered = self._keys.of(self._admissible(guests))
         if offered != self._offered[0]:
             self._offered = offered, [key for _, key in offered]
-        if known != self._known:
-            self._known = []
+        summary = _summary(known)
+        if summary != self._known:
+            self._known = b""
             try:
                 self._slots = self._fill(b"".join([self._mac(self._pin(*each)) for each in known[-_PINS:]]))
-                self._known = known
+                self._known = summary
             except MemoryError as error:
                 log("reentry.trouble", error=type(error).__name__)  # no PIN opens before the next call of this method
 
@@ -216,8 +219,11 @@ class Reentry:
         self._attempts.charge()
         tag = self._mac(typed)
         at = self._slots.find(tag)
+        if at >= 0 and _summary(self.guests()) != self._known:
+            self.refresh()  # a stay has ended since the last refresh, so the places in the table have changed
+            at = self._slots.find(tag)
         while at >= 0:
-            known = self._known[-_PINS:][at // _TAG : at // _TAG + 1]
+            known = self.guests()[-_PINS:][at // _TAG : at // _TAG + 1]
             if known and cose.same(typed.encode(), self._pin(*known[0]).encode()):
                 self._attempts.right()
                 return [ReturningGuest("pin", known[0][:2])]
@@ -239,3 +245,12 @@ class Reentry:
         like tags too, but no PIN matches them.
         """
         return (tags + self._mac("") * _PINS)[: _PINS * _TAG]
+
+
+def _summary(guests: "list[tuple[bytes, bytes, bytes]]") -> bytes:
+    """Return a hash of `guests`. The lock keeps the hash instead of the list, which can have hundreds of members."""
+    state = sha256()
+    for guest in guests:
+        for part in guest:
+            state.update(part)
+    return bytes(state.digest())

@@ -19,6 +19,7 @@ from edge_agent.faults import Faults
 from edge_agent.lock_connection import CONNECT_SECONDS
 from edge_agent.lock_link import LockLink
 from edge_agent.notify import Notifier
+from edge_agent.rotation import Rotation
 from protocol import VERSION, cbor, link, uplink
 from protocol.errors import TransportError
 from protocol.record import Record
@@ -99,6 +100,7 @@ async def until_greeted(store: LinkStore, faults: Faults, times: int = 1) -> Non
         on_record=store.on_record,
         next_counter=store.next_counter,
         credentials=credentials(),
+        rotation=Rotation(),
         backoff=HASTY,
         faults=faults,
     )
@@ -337,7 +339,7 @@ def test_what_a_library_leaves_to_the_event_loop_is_counted_and_the_agent_lives(
             loop.call_soon(told.set)
             raise LookupError("what a neighbour advertises")
 
-        settings = replace(agent_settings(tmp_path, 1), locks=config.Locks((), 1, 60, 16))
+        settings = replace(agent_settings(tmp_path, 1), locks=config.Locks((), 5, 1, 60, 16))
         with Agent.open(settings, Notifier({}), search=search) as agent:
             running = asyncio.ensure_future(agent.run(stop))
             await told.wait()

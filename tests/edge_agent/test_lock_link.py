@@ -9,6 +9,7 @@ import pytest
 from edge_agent import discovery, lock_connection
 from edge_agent.faults import Faults
 from edge_agent.lock_link import LockLink
+from edge_agent.rotation import Rotation
 from protocol import link
 from protocol.errors import TransportError
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
@@ -159,6 +160,7 @@ def test_a_credit_beyond_the_protocols_limit_is_a_mistake(credit: int) -> None:
             next_counter=store.next_counter,
             credentials=credentials(),
             faults=Faults(),
+            rotation=Rotation(),
             credit=credit,
         )
 

@@ -21,6 +21,7 @@ from edge_agent.lock_link import LockLink
 from edge_agent.lock_state import LockState, OnHello
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster
+from edge_agent.rotation import Rotation
 from edge_agent.sightings import LIFETIME_SECONDS, MOST
 from protocol import crypto_cpython as crypto
 from protocol.link import Hello
@@ -58,12 +59,13 @@ class House:
             self.credentials.take(passes or KEYS.passes())
         self.outbox = Outbox(self.settings.outbox_path, is_own=self.credentials.admits)
         self.faults = Faults()
-        self.gate = asyncio.Semaphore(3)
+        self.rotation = Rotation()
         self.roster = Roster(
             self.settings.locks,
             self.credentials,
             self.outbox,
             self.faults,
+            rotation=self.rotation,
             locks={},
             make=self._make,
             deliver=self._deliver,
@@ -81,7 +83,7 @@ class House:
                 on_record=on_record,
                 next_counter=lambda _hello: 1,
                 credentials=self.credentials,
-                gate=self.gate,
+                rotation=self.rotation,
                 faults=self.faults,
             )
 

@@ -23,9 +23,9 @@ EXCEPTIONS = {
 CONSTANTS = {
     "edge_agent.announcements.ASK_PASS_SECONDS": "waits for a real agent on a real loop; nothing else sets this time",
     "edge_agent.config.DEFAULT_PATH": "a path below /etc, which a test may not write",
-    "edge_agent.lock_connection.CONNECT_SECONDS": "the test waits for it, with a radio in real time",
-    "edge_agent.lock_connection.HELLO_SECONDS": "as CONNECT_SECONDS",
-    "edge_agent.lock_connection.RESULT_SECONDS": "as CONNECT_SECONDS",
+    "edge_agent.lock_connection.SEEK_SECONDS": "the test waits for it, with a radio in real time",
+    "edge_agent.lock_connection.HELLO_SECONDS": "as SEEK_SECONDS",
+    "edge_agent.lock_connection.RESULT_SECONDS": "as SEEK_SECONDS",
     "firmware.door.policy.MAX_STAYS": "plants the defect that the test of equal work must notice",
     "protocol.stay_key.MAX_KEYS": "as MAX_STAYS",
     "firmware.hardware.keypad.DEAF_MS": "a parameter of this on the lock would cost heap; the test waits for it",

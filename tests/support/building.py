@@ -136,7 +136,7 @@ class Building:
         return [(address, lock.lock_id[:6]) for address, lock in self.locks.items()]
 
     def _make_link(self, address: str, **parts: Unpack[LinkParts]) -> WiredLink:
-        assert parts["faults"].counts == {} and parts["credit"] > 0 and not parts["gate"].locked()
+        assert parts["faults"].counts == {} and parts["credit"] > 0 and parts["rotation"].places > 0
         assert parts["credentials"].locks
         wired = WiredLink(self.locks[address], parts["on_hello"], parts["on_record"], parts["next_counter"])
         self.links[address] = wired

@@ -12,6 +12,7 @@ from edge_agent.backoff import Backoff
 from edge_agent.credentials import KEY_FILE, Credentials
 from edge_agent.faults import Faults
 from edge_agent.lock_link import LockLink
+from edge_agent.rotation import Rotation
 from protocol import link, record
 from protocol.errors import MooringError, StorageError
 from tests.support.link_keys import EDGE_PRIVATE
@@ -81,6 +82,7 @@ async def linked(
         next_counter=store.next_counter,
         credentials=known or credentials(),
         credit=credit,
+        rotation=Rotation(),
         backoff=HASTY,
         faults=Faults(),
     )

@@ -18,8 +18,8 @@ from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import BleakDeviceNotFoundError, BleakError
 
+from protocol import cbor, link
 from protocol import crypto_cpython as crypto
-from protocol import link
 from protocol.link_session import Responder, Session
 from protocol.parts import Assembler, Parts
 from tests.support.link_keys import LinkKeys
@@ -31,7 +31,8 @@ class Peer:
     """A device on the air.
 
     If `answers` is false, connections to the peer fail. `responder` makes a lock's side of the handshake. A peer with
-    `responder` says HELLO and has no records. A peer without `responder` accepts connections, but sends nothing.
+    `responder` says HELLO, sends its records and accepts statements. A peer without `responder` accepts connections,
+    but sends nothing.
     """
 
     def __init__(
@@ -40,8 +41,26 @@ class Peer:
         self.prefix, self.responder, self.answers, self.rssi = prefix, responder, answers, rssi
         self.hellos: list[bytes] = []
         """HELLOs of the peer, one for each connection. All further connections get the last HELLO again."""
+        self.records: list[bytes] = []
+        """Records of the peer, the first of which has the counter 1."""
+        self.statements: list[bytes] = []
+        """Statements that were delivered to the peer."""
+        self.thinks = 0.0
+        """Seconds that the peer takes for each answer of the handshake, and for each record."""
         self.refuses = False
         """True if the peer ends each connection at once."""
+
+    def hello(self) -> bytes:
+        """Return the next HELLO, which states the number of records."""
+        said = link.parse(self.hellos.pop(0) if len(self.hellos) > 1 else self.hellos[0])[1]
+        said.next_counter = max(said.next_counter, len(self.records) + 1)
+        return bytes(said.encode())
+
+
+def record_of(keys: LinkKeys, counter: int) -> bytes:
+    """Return a record. Its signature is wrong, but the link does not check signatures."""
+    payload = cbor.encode([1, keys.lock_id, counter, bytes(32) if counter == 1 else b"\x01" * 32, b"\x5a" * 40])
+    return cbor.encode([cbor.encode({1: -7, 16: "mooring/record"}), {}, payload, bytes(64)])
 
 
 def lock_of(keys: LinkKeys, **looks: Any) -> Peer:
@@ -53,11 +72,15 @@ def lock_of(keys: LinkKeys, **looks: Any) -> Peer:
 
 class Ether:
     """The air. `peers` holds the devices on the air by address. `tries` lists (time, address) of each attempt to
-    connect.
+    connect. The adapter holds at most `connections` connections; each further attempt fails after some seconds.
     """
 
-    def __init__(self, client: "type[Client] | None" = None) -> None:
+    def __init__(self, client: "type[Client] | None" = None, connections: int = 999) -> None:
         self._client = client or Client
+        self.connections = connections
+        self.full = 0
+        """Number of attempts that failed because the adapter was full."""
+        self.most_connected = 0
         self.peers: dict[str, Peer] = {}
         self.tries: list[tuple[float, str]] = []
         self.clients: dict[str, Client] = {}
@@ -125,6 +148,7 @@ class Client(BaseBleakClient):
         self._responder: Responder | None = None
         self._session: Session | None = None
         self._assembler = Assembler()
+        self._work: asyncio.Future[None] | None = None
 
     @property
     def name(self) -> str:
@@ -153,8 +177,13 @@ class Client(BaseBleakClient):
             ether.trying.discard(self.address)
         if peer.refuses:
             raise BleakError("le-connection-abort-by-local")
+        if len(ether.clients) >= ether.connections:
+            ether.full += 1
+            await asyncio.sleep(4)
+            raise BleakError("le-connection-abort-by-local")
         self._peer, self.services = peer, BleakGATTServiceCollection()
         ether.clients[self.address] = self
+        ether.most_connected = max(ether.most_connected, len(ether.clients))
         service = BleakGATTService(None, 1, link.SERVICE)
         self.services.add_service(service)
         for handle, uuid in ((2, link.DOWN), (4, link.UP)):
@@ -164,6 +193,7 @@ class Client(BaseBleakClient):
     def lost(self) -> None:
         """Report to bleak that the peer has disconnected."""
         self._peer = None
+        self._ether.clients.pop(self.address, None)
         if self._disconnected_callback is not None:
             self._disconnected_callback()
 
@@ -178,20 +208,38 @@ class Client(BaseBleakClient):
         message = self._assembler.push(bytes(data), link.MESSAGE_LIMIT)
         if message is None or self._peer.responder is None:
             return
+        self._work = asyncio.ensure_future(self._answer(self._peer, message))
+
+    async def _answer(self, peer: Peer, message: bytes) -> None:
         if self._session is not None:
-            self._session.open(message)
-        elif self._responder is None:
-            self._responder = self._peer.responder()
+            await self._take(peer, self._session, link.parse(self._session.open(message)))
+            return
+        await asyncio.sleep(peer.thinks)
+        if self._responder is None:
+            assert peer.responder is not None
+            self._responder = peer.responder()
             self._responder.opened(message)
             self._say(self._responder.answer())
         else:
             _, _, self._session = self._responder.finished(message)
-            hellos = self._peer.hellos
-            self._say(self._session.seal(hellos.pop(0) if len(hellos) > 1 else hellos[0]))
+            self._say(self._session.seal(peer.hello()))
+
+    async def _take(self, peer: Peer, session: Session, message: tuple[Any, ...]) -> None:
+        if message[0] == link.DELIVER:
+            await asyncio.sleep(peer.thinks)
+            peer.statements.append(message[1])
+            self._say(session.seal(link.result("grant", None)))
+        elif message[2] == 0:
+            self._say(session.seal(peer.hello()))
+        else:
+            for item in peer.records[message[1] - 1 :][: message[2]]:
+                await asyncio.sleep(peer.thinks)
+                self._say(session.seal(link.record(item)))
 
     def _say(self, message: bytes) -> None:
-        for part in Parts(message, PART):
-            asyncio.get_running_loop().call_soon(self._notify, bytearray(part))
+        if self._peer is not None:
+            for part in Parts(message, PART):
+                asyncio.get_running_loop().call_soon(self._notify, bytearray(part))
 
     async def start_notify(self, characteristic: Any, callback: Any, **kwargs: Any) -> None:
         self._notify = callback

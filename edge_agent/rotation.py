@@ -1,0 +1,313 @@
+"""Share the connections of one Bluetooth adapter among all locks, so that each lock has its turn within a known time.
+
+Theory of operation. An adapter holds 5 to 7 connections at a time, and a building may have 200 locks. So a lock is
+visited: connect, fetch its records, hand over what waits for it, leave. The connections are divided into three lanes:
+
+    lane       places               who uses it
+    ---------  -------------------  ----------------------------------------------------------------------------
+    line       `connections` - 2    locks that answered when they were last tried, or that were not tried yet
+    silent     1                    locks that did not answer; each waits longer after each failure
+    strangers  1                    addresses that claim to be a lock and have not proven it (`edge_agent.roster`)
+
+    event                                          what happens
+    ---------------------------------------------  ------------------------------------------------------------------
+    a place in the line is free                    of the locks that are due, the one with the oldest latest start has
+                                                   it; a lock that had no turn yet comes first
+    a lock is due and no place is free             the oldest visit is asked to leave; two locks due: the two oldest …
+    a visit is asked to leave                      it finishes its work and leaves within VISIT_SECONDS
+    a visit has left                               the lock is due REVISIT_SECONDS after it was asked to leave
+    a lock does not answer                         it goes to the silent lane
+    a silent lock answers, or a scan has heard it  it goes back to the line
+    a lock answers while all locks are silent      all go back to the line: it was the adapter that failed
+
+If there are no more locks than places, nobody is ever asked to leave, and all links stay open.
+
+The order of visits depends on the starts of earlier visits alone. It does not depend on what a lock has to say, so a
+passer-by learns nothing from the order.
+
+Bound. While a lock waits, at least min(places, locks that wait) visits end in every VISIT_SECONDS, and no other lock
+has two turns before it. So with N locks that answer and P places, a visit begins at most REVISIT_SECONDS +
+ceil(N / P) * VISIT_SECONDS after the visit before was asked to leave. Until then the lock was connected. `bound`
+computes this number. Neither silent locks nor strangers change it, because they have places of their own.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import math
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+CONNECTIONS: Final = 5
+"""Number of connections that any adapter holds. The adapter of a Raspberry Pi and most USB adapters hold 5 to 7."""
+SIDE_PLACES: Final = 2
+"""Connections that are kept for silent locks and for strangers: one for each lane."""
+VISIT_SECONDS: Final = 30.0
+"""Maximum time from the moment when a visit is asked to leave until its place is free."""
+WORK_SECONDS: Final = 25.0
+"""Part of VISIT_SECONDS after which the visit is cut off. The rest is the time limit for disconnecting."""
+BEGIN_SECONDS: Final = 15.0
+"""Part of VISIT_SECONDS in which the visit may begin something new, such as the next statement."""
+REVISIT_SECONDS: Final = 30.0
+"""Time from the moment when a visit is asked to leave until its lock is due again. Each visit costs the lock a
+handshake, which takes its chip some seconds."""
+CONNECTING_AT_ONCE: Final = 3
+"""Maximum number of locks in the line that connect at the same time. BlueZ hangs if many attempts wait."""
+
+
+def bound(connections: int, locks: int) -> float:
+    """Return the maximum time in seconds from one visit to the next visit to a lock, if `locks` locks answer."""
+    return REVISIT_SECONDS + math.ceil(locks / places(connections)) * VISIT_SECONDS
+
+
+def places(connections: int) -> int:
+    """Return the number of places in the line."""
+    return max(1, connections - SIDE_PLACES)
+
+
+@dataclass(eq=False)
+class Member:
+    """A lock that has its turn again and again."""
+
+    address: str
+    start: tuple[bool, int]
+    """Place in the order of the latest starts. A lock that had no turn yet comes before all others."""
+    due: float = 0.0
+    silent: bool = False
+    waiting: "asyncio.Future[Turn] | None" = None
+    seen: float | None = None
+    """When the lock last said HELLO or was last connected, in seconds of the event loop."""
+    turn: "Turn | None" = None
+    failures: int = 0
+
+
+@dataclass(eq=False)
+class Turn:
+    """A place for one connection. `leave` is set when the visit is asked to leave."""
+
+    lane: str
+    leave: asyncio.Event = field(default_factory=asyncio.Event)
+    asked_at: float | None = None
+    cut_off: bool = False
+    _limit: asyncio.Timeout | None = None
+
+    def ask_to_leave(self, now: float) -> None:
+        """Let the visit end within VISIT_SECONDS."""
+        if self.asked_at is None:
+            self.asked_at = now
+            self.leave.set()
+            self._apply()
+
+    @property
+    def begin_until(self) -> float:
+        """Time in seconds of the event loop, until which the visit may begin something new."""
+        return math.inf if self.asked_at is None else self.asked_at + BEGIN_SECONDS
+
+    @property
+    def _deadline(self) -> float | None:
+        return None if self.asked_at is None else self.asked_at + WORK_SECONDS
+
+    def stay(self) -> None:
+        """Take back `ask_to_leave`."""
+        self.leave.clear()
+        self.asked_at = None
+        self._apply()
+
+    @contextlib.asynccontextmanager
+    async def limited(self) -> AsyncIterator[None]:
+        """Cut off what runs inside this block when the visit's time is over. Then raises TimeoutError, and `cut_off` is
+        True."""
+        self._limit = limit = asyncio.timeout_at(self._deadline)
+        try:
+            async with limit:
+                yield
+        finally:
+            self._limit, self.cut_off = None, limit.expired()
+
+    def _apply(self) -> None:
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(self._deadline)
+
+
+class Rotation:
+    """The turns of all locks on an adapter that holds `connections` connections."""
+
+    def __init__(self, connections: int = CONNECTIONS) -> None:
+        self.connections = connections
+        self.places = places(connections)
+        self.strangers = asyncio.Semaphore(1)
+        """The place of the lane for strangers."""
+        self.connecting = asyncio.Semaphore(CONNECTING_AT_ONCE)
+        """Whoever connects from the line holds this while it connects."""
+        self._members: set[Member] = set()
+        self._starts = itertools.count()
+        self._line: list[Turn] = []
+        """The visits in the line, oldest first."""
+        self._silent: Turn | None = None
+        self._oldest_silent_next = True
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextlib.contextmanager
+    def joined(self, address: str) -> Iterator[Member]:
+        """Let the lock at `address` have turns until the block ends."""
+        member = Member(address, (False, next(self._starts)), due=self._now())
+        self._members.add(member)
+        try:
+            yield member
+        finally:
+            self._members.discard(member)
+            if member.turn is not None:
+                self._free(member.turn)
+            self._look()
+
+    # --- turns -------------------------------------------------------------------------------------------------------
+
+    async def turn(self, member: Member) -> Turn:
+        """Wait for the turn of `member`. End the turn with `over`."""
+        waiting: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        member.waiting = waiting
+        self._look()
+        try:
+            return await waiting
+        finally:
+            member.waiting = None
+
+    def free_turn(self) -> Turn | None:
+        """Return a place for a connection that is open already, or None if no place in the line is free."""
+        if len(self._line) >= self.places:
+            return None
+        turn = Turn("line")
+        self._line.append(turn)
+        return turn
+
+    def take(self, member: Member, turn: Turn) -> None:
+        """Give `member` a turn that `free_turn` returned."""
+        member.turn, member.start = turn, (True, next(self._starts))
+
+    def give_back(self, turn: Turn) -> None:
+        """End a turn that `free_turn` returned and that nobody took."""
+        self._free(turn)
+        self._look()
+
+    def answered(self, member: Member) -> None:
+        """Note that the lock has said HELLO. A silent lock goes back to the line."""
+        if member.silent and len(self._members) > 1 and all(other.silent for other in self._members):
+            self.welcome()
+        member.silent, member.failures, member.seen = False, 0, self._now()
+        turn = member.turn
+        if turn is not None and turn.lane == "silent" and len(self._line) < self.places:
+            self._silent, turn.lane = None, "line"
+            self._line.append(turn)
+            turn.stay()
+            self._look()
+
+    def over(self, member: Member, answered: bool, wait: float | None) -> None:
+        """End the turn of `member`. The lock is due again after `wait` seconds; None stands for the usual time between
+        two visits. `answered` says whether the lock has said HELLO."""
+        now, turn = self._now(), member.turn
+        assert turn is not None
+        if answered:
+            member.seen = now
+        else:
+            member.silent, member.failures = True, member.failures + 1
+        asked = now if turn.asked_at is None else turn.asked_at
+        member.due = max(now, asked + REVISIT_SECONDS) if wait is None else now + wait
+        member.turn = None
+        self._free(turn)
+        self._look()
+
+    def heard(self, addresses: Iterable[str]) -> None:
+        """Note that a scan has heard these addresses. Silent locks among them go back to the line.
+
+        Anybody can advertise with any address. So this does not make a lock due earlier.
+        """
+        on_air = set(addresses)
+        for member in self._members:
+            if member.silent and member.turn is None and member.address in on_air:
+                member.silent = False
+        self._look()
+
+    def welcome(self) -> None:
+        """Let all silent locks go back to the line at once, because what kept them silent may be over."""
+        for member in self._members:
+            if member.silent and member.turn is None:
+                member.silent, member.due = False, min(member.due, self._now())
+        self._look()
+
+    # --- facts -------------------------------------------------------------------------------------------------------
+
+    def is_silent(self, address: str) -> bool:
+        """Return True if the lock at this address did not answer when it was last tried."""
+        return any(member.failures > 0 for member in self._members if member.address == address)
+
+    @property
+    def silent(self) -> int:
+        """Number of locks that did not answer when they were last tried."""
+        return sum(member.failures > 0 for member in self._members)
+
+    @property
+    def bound_seconds(self) -> float | None:
+        """The bound for the locks that answer now, or None if their links stay open."""
+        answering = len(self._members) - self.silent
+        return None if answering <= self.places else bound(self.connections, answering)
+
+    def unseen_seconds(self) -> dict[str, float | None]:
+        """Return for each address the seconds since the lock was last connected; 0 while it is, None if it never was
+        since the start."""
+        now = self._now()
+        return {member.address: self._unseen(member, now) for member in self._members}
+
+    def _unseen(self, member: Member, now: float) -> float | None:
+        if member.seen is None:
+            return None
+        return 0.0 if member.turn is not None and member.failures == 0 else now - member.seen
+
+    # --- who is next -------------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _free(self, turn: Turn) -> None:
+        if turn is self._silent:
+            self._silent = None
+        elif turn in self._line:
+            self._line.remove(turn)
+
+    def _look(self) -> None:
+        """Give free places to those who are due, and ask visits to leave if somebody waits."""
+        now = self._now()
+        waiting = [member for member in self._members if member.waiting is not None and not member.waiting.done()]
+        due = [member for member in waiting if member.due <= now]
+        line = sorted((member for member in due if not member.silent), key=lambda member: member.start)
+        free = self.places - len(self._line)
+        for member in line[:free]:
+            turn = Turn("line")
+            self._line.append(turn)
+            self._begin(member, turn, now)
+        for turn in self._line[: max(0, len(line) - free)]:
+            turn.ask_to_leave(now)
+        silent = [member for member in due if member.silent]
+        if silent and self._silent is None:
+            self._silent = Turn("silent")
+            self._silent.ask_to_leave(now)
+            self._begin(self._next_silent(silent), self._silent, now)
+        self._wake_at([member.due for member in waiting if member.due > now])
+
+    def _next_silent(self, silent: list[Member]) -> Member:
+        """Return the lock that was connected last, because it may be back soon. Every second time, return the lock that
+        has been due for the longest time, so that each lock has its turn."""
+        self._oldest_silent_next = not self._oldest_silent_next
+        if self._oldest_silent_next:
+            return min(silent, key=lambda member: member.due)
+        return max(silent, key=lambda member: (member.seen or 0.0, -member.due))
+
+    def _begin(self, member: Member, turn: Turn, now: float) -> None:
+        assert member.waiting is not None
+        member.turn, member.start, member.due = turn, (True, next(self._starts)), now
+        member.waiting.set_result(turn)
+
+    def _wake_at(self, dues: list[float]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(min(dues), self._look) if dues else None
