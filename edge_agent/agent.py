@@ -176,6 +176,7 @@ class Agent:
         ]
         shown: dict[str, object] = {"version": VERSION, "broker": self.uplink.online, "locks": locks}
         shown |= {"strangers": self._roster.strangers, "faults": self.faults.counts}
+        shown |= {"unsendable": self.uplink.unsendable}
         if shown != self._shown:
             self._shown = shown
             status.write(self._settings.state_dir, shown)

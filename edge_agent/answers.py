@@ -68,7 +68,12 @@ def status_of(settings: Config) -> Answer:
     contents = _contents(settings)
     working = running and broker
     facts = {"ok": working, "running": running, "version": version, "broker": broker, "locks": locks_said}
-    facts |= {"faults": faults, "strangers": strangers, "outbox": vars(contents) if contents else None}
+    facts |= {
+        "faults": faults,
+        "strangers": strangers,
+        "unsendable": said.get("unsendable", 0),
+        "outbox": vars(contents) if contents else None,
+    }
     lines = [
         f"agent    {'running' if running else 'not running'}{f', version {version}' if version else ''}",
         f"broker   {'connected' if broker else 'not connected'}",
@@ -83,6 +88,9 @@ def status_of(settings: Config) -> Answer:
         lines.append(
             f"faults   {kinds} since the start. These are bugs: please report the agent.fault lines of the log"
         )
+    if unsendable := said.get("unsendable", 0):
+        which = counted(unsendable, "record")
+        lines.append(f"ALARM    the broker does not take {which}, even alone. Raise its limit for messages to 128 KB")
     if contents is None:
         lines.append(f"outbox   none in {settings.state_dir}: no agent has ever run with this state_dir")
     else:

@@ -50,6 +50,9 @@ paho slower.
 """
 
 
+_OF_SIZE: Final = (0x80, 0x83, 0x95, 0x97)
+"""Reason codes of a PUBACK that a broker uses for a message over its limit: unspecified error, implementation specific
+error, packet too large, quota exceeded (MQTT 5 section 3.4.2.1)."""
 TOPICS: Final = (uplink.RECEIPT, uplink.CMD, uplink.PASS)
 """The topics of this edge that the agent subscribes to."""
 
@@ -64,11 +67,19 @@ class Message:
     mid: int
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """The broker's reason in a PUBACK. If `of_size`, a shorter message may pass."""
+
+    reason: str
+    of_size: bool
+
+
 class BrokerConnection:
     """One connection. `open` subscribes to our topics and publishes our retained `online` message.
 
     Each Message that arrives is put into `messages`. `lost` is set when the connection has ended. For each PUBACK,
-    `on_acknowledged(mid, refusal)` is called in the event loop. `refusal` is the broker's reason or None.
+    `on_acknowledged(mid, refusal)` is called in the event loop. `refusal` is a Refusal or None.
     """
 
     def __init__(
@@ -77,16 +88,15 @@ class BrokerConnection:
         address: Address,
         edge: str,
         version: str,
-        on_acknowledged: Callable[[int, str | None], None],
+        on_acknowledged: Callable[[int, Refusal | None], None],
     ) -> None:
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self.lost = asyncio.Event()
         self.max_payload = uplink.MAX_MESSAGE
         """Length of the longest payload that both the agent and the broker accept."""
         self._reason = TransportError("broker.lost", "the connection ended")
-        self._waiting = threading.Semaphore(IN_FLIGHT)
-        """Counts how many more messages may come before we acknowledge one. paho's thread subtracts, and the loop
-        adds."""
+        self._waiting = [threading.Semaphore(IN_FLIGHT), threading.Semaphore(IN_FLIGHT)]
+        """How many more messages of QoS 0 and of QoS 1 may wait for us. paho's thread subtracts, and the loop adds."""
         self._settings, self._address, self._edge, self._version = settings, address, edge, version
         self._on_acknowledged = on_acknowledged
         self._in_flight = IN_FLIGHT
@@ -164,7 +174,8 @@ class BrokerConnection:
     def acknowledge(self, message: Message) -> None:
         """Send the PUBACK of a message. Keep the order of arrival: rumqttd drops a client that does not keep this
         order."""
-        self._waiting.release()
+        # Only a message of QoS 0 has no packet identifier (MQTT 5 section 2.2.1).
+        self._waiting[bool(message.mid)].release()
         if message.mid:
             self._client.ack(message.mid, 1)
 
@@ -229,7 +240,7 @@ class BrokerConnection:
         client = _Client(
             # The broker ends an older connection of the same name, so two agents cannot both be this edge.
             client_id=f"mooring-edge-{self._edge}",
-            admit=lambda: self._waiting.acquire(blocking=False),
+            admit=lambda qos: self._waiting[qos].acquire(blocking=False),
             on_fault=lambda error: self._post(self._end, FaultError(error)),
             websocket_path=self._settings.websocket_path,
         )
@@ -243,7 +254,7 @@ class BrokerConnection:
         client.on_subscribe = lambda _c, _u, _m, codes, _p: self._post(_resolve, self._subscribed, codes)
         client.on_disconnect = lambda _c, _u, _f, code, _p: self._post(self._end, self._why(client, code))
         client.on_publish = lambda _c, _u, mid, code, _p: self._post(
-            self._take_puback, mid, str(code) if code.is_failure else None
+            self._take_puback, mid, Refusal(str(code), code.value in _OF_SIZE) if code.is_failure else None
         )
         client.on_message = lambda _c, _u, message: self._post(self._arrived, message)
         return client
@@ -270,7 +281,7 @@ class BrokerConnection:
             self._reason = reason
             self.lost.set()
 
-    def _take_puback(self, mid: int, refusal: str | None) -> None:
+    def _take_puback(self, mid: int, refusal: Refusal | None) -> None:
         self._unacknowledged.pop(mid, None)
         self._on_acknowledged(mid, refusal)
 
@@ -290,14 +301,14 @@ class BrokerConnection:
 class _Client(paho.Client):
     """A paho client that limits what it reads, and reports an exception that would end its thread.
 
-    `admit()` is called for each PUBLISH. `admit()` returns True if one more message may wait for our PUBACK.
+    `admit(qos)` is called for each PUBLISH. It returns True if one more message of this QoS may wait for us.
     `on_fault(error)` is called in paho's thread. If `websocket_path` is set, MQTT goes over WebSocket.
     """
 
     def __init__(
         self,
         client_id: str,
-        admit: Callable[[], bool],
+        admit: Callable[[int], bool],
         on_fault: Callable[[Exception], None],
         websocket_path: str,
     ) -> None:

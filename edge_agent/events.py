@@ -109,6 +109,17 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
     "batch.sent": ("info", "A batch of records was published."),
     "batch.acknowledged": ("debug", "The broker has taken a batch. Only a receipt ends custody."),
     "batch.rejected": ("warning", "The broker did not take a batch. It is sent again after the receipt timeout."),
+    "batch.shrunk": (
+        "warning",
+        "The broker did not take a batch of this size. Smaller batches are sent. Its limit for messages may be low.",
+    ),
+    "record.unsendable": (
+        "error",
+        (
+            "The broker does not take this record, even alone. It is kept and tried again later. "
+            "Raise the broker's limit for messages to 128 KB."
+        ),
+    ),
     "batch.again": ("info", "The records of locks without receipts are sent again."),
     "receipt.late": ("warning", "Batches had no receipt in time. They are sent again, less and less often."),
     "receipt.accepted": ("info", "A receipt was verified. The records that it covers have left the outbox."),

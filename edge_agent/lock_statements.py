@@ -24,7 +24,7 @@ PLACES: Final = {
     profile.KIND: 4,
     trust.KIND: 1,
     revocation_list.KIND: trust.MAX_LISTS,
-    grant.KIND: 256,
+    grant.KIND: 512,
 }
 """Number of places of one lock in the queue, for each kind. In a year, a lock gets about a hundred grants. When all
 places for grants are taken, the queue keeps the grants with the latest end."""

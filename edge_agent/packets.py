@@ -73,11 +73,12 @@ class PacketSocket:
     """A socket for paho on top of `channel`. This socket reads one packet at a time and returns only packets within the
     limits.
 
-    `admit()` is called for each PUBLISH. `admit()` returns True if one more message may wait for its PUBACK. After a
-    PacketError, `refused` holds the error, and nothing more is read.
+    `admit(qos)` is called for each PUBLISH. It returns True if one more message of this QoS may wait for the agent. A
+    message of QoS 0 that may not wait is dropped: no limit holds for how many of them a broker sends (MQTT 5 section
+    3.3.4). After a PacketError, `refused` holds the error, and nothing more is read.
     """
 
-    def __init__(self, channel: "SocketLike", admit: Callable[[], bool]) -> None:
+    def __init__(self, channel: "SocketLike", admit: Callable[[int], bool]) -> None:
         self.refused: PacketError | None = None
         self._channel, self._admit = channel, admit
         self._head = bytearray()
@@ -102,27 +103,32 @@ class PacketSocket:
         if self.refused is not None:
             raise self.refused
         try:
-            while self._left is None:
-                byte = self._read(1)
-                if not byte:
-                    return False
-                self._head += byte
-                self._measure()
-            while self._left:
-                data = self._read(min(self._left, _CHUNK))
-                if not data:
-                    return False
-                self._body += data
-                self._left -= len(data)
-            if self._head[0] >> 4 == _PUBLISH:
-                check_publish(self._head[0], self._body)
-                if not self._admit():
-                    raise PacketError(_MANY, "the broker sent more messages than may wait for our PUBACK")
+            while self._read_one():
+                whole = bytes(self._head + self._body)
+                wanted = self._head[0] >> 4 != _PUBLISH or self._check(self._head[0])
+                self._head, self._body, self._left = bytearray(), bytearray(), None
+                if wanted:
+                    self._whole = whole
+                    return True
         except PacketError as error:
             self._refuse(error)
             raise
-        self._whole = bytes(self._head + self._body)
-        self._head, self._body, self._left = bytearray(), bytearray(), None
+        return False
+
+    def _read_one(self) -> bool:
+        """Read until head and body are complete. Return False at the end of the stream."""
+        while self._left is None:
+            byte = self._read(1)
+            if not byte:
+                return False
+            self._head += byte
+            self._measure()
+        while self._left:
+            data = self._read(min(self._left, _CHUNK))
+            if not data:
+                return False
+            self._body += data
+            self._left -= len(data)
         return True
 
     def _read(self, size: int) -> bytes:
@@ -131,6 +137,16 @@ class PacketSocket:
         if len(getattr(self._channel, "_readbuffer", b"")) > MAX_PACKET + PACKET_OVERHEAD:
             raise PacketError(_LARGE, "the broker sent a WebSocket frame that is longer than any packet")
         return data
+
+    def _check(self, first: int) -> bool:
+        """Check the PUBLISH in the body. Return False if it is dropped."""
+        check_publish(first, self._body)
+        qos = first >> 1 & 3
+        if self._admit(qos):
+            return True
+        if qos:
+            raise PacketError(_MANY, "the broker sent more messages than may wait for our PUBACK")
+        return False
 
     def _measure(self) -> None:
         """Check the head, if it is complete. The length in the head is an integer of 1 to 4 bytes (section 1.5.5)."""

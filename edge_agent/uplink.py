@@ -10,7 +10,8 @@ A batch:
     ----------  ----------------------------------------  -------------------------------------------------------
     gathered    its lane and the broker have room         under way: published once
     under way   PUBACK                                    under way
-    under way   PUBACK with a refusal of the broker       under way: the receipt timeout is the wait for another try
+    under way   PUBACK with a refusal of its size         gone: its records are sent in smaller batches at once
+    under way   PUBACK with another refusal               under way: the receipt timeout is the wait for another try
     under way   every record in it is settled             gone
     under way   no receipt within the receipt timeout     gone; the locks of its unsettled records become silent
     under way   no PUBACK within PUBACK_SECONDS           gone; the connection is closed
@@ -35,21 +36,24 @@ locks; its limit is REPEATS.
                 has a record in the outbox
     any         a new connection                          answered: both lanes start at the first row
 
-At most `window` + REPEATS batches are in memory.
+At most `window` + REPEATS batches are in memory. `edge_agent.batch_size` says how batches shrink until a broker takes
+them. A record that the broker does not take alone is left out for RESEND_LIMIT, and told.
 """
 
 import asyncio
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Final
 
 from edge_agent import config, log
 from edge_agent.backoff import Backoff
-from edge_agent.broker import BrokerConnection, Message
+from edge_agent.batch_size import STRIKES, BatchSize
+from edge_agent.broker import BrokerConnection, Message, Refusal
 from edge_agent.broker_address import Brokers
 from edge_agent.faults import FaultError, Faults
-from edge_agent.outbox import Key, Outbox
+from edge_agent.outbox import Key, Outbox, Stored
 from protocol import uplink
 from protocol.errors import FormatError, MooringError, StorageError, TransportError
 
@@ -73,11 +77,15 @@ away. When the province is back, this number is still large enough to send the b
 
 
 class _UnderWay:
-    """A published batch: the MQTT message that carries it, its rows, the keys of its unsettled records, and when it was
-    sent."""
+    """A published batch: the MQTT message that carries it, its rows, the keys of its unsettled records, the size of its
+    records in bytes, and when it was sent."""
 
-    def __init__(self, batch_id: bytes, mid: int, ids: set[int], keys: set[Key]) -> None:
-        self.batch_id, self.mid, self.ids, self.keys = batch_id, mid, ids, keys
+    def __init__(self, batch_id: bytes, mid: int, rows: list[Stored]) -> None:
+        self.batch_id, self.mid = batch_id, mid
+        self.ids = {row.id for row in rows}
+        self.keys = {(row.lock_id, row.counter) for row in rows}
+        self.size = sum(len(row.record) for row in rows)
+        self.acknowledged = False
         self.sent = _now()
 
 
@@ -126,6 +134,9 @@ class Uplink:
         self._connection: BrokerConnection | None = None
         self._wake = asyncio.Event()
         self._timeout = float(settings.uplink.receipt_timeout_seconds)
+        self._size = BatchSize(settings.uplink.batch_bytes)
+        self._suspects: Counter[Key] = Counter()
+        self._unsendable: dict[Key, float] = {}
         self._start_over()
 
     @property
@@ -137,6 +148,11 @@ class Uplink:
     def under_way(self) -> int:
         """Number of batches that are published but not settled."""
         return sum(len(lane.under_way) for lane in self._lanes)
+
+    @property
+    def unsendable(self) -> int:
+        """Number of records that the broker does not take, even alone in a batch."""
+        return len(self._unsendable)
 
     def wake(self) -> None:
         """Look for new records now. Call this after a record was stored."""
@@ -169,7 +185,9 @@ class Uplink:
         while True:
             began = _now()
             error = await self._connect_and_serve()
-            failures = 1 if _now() - began > STEADY_SECONDS else failures + 1
+            # After smaller batches were chosen, the next try is a new one.
+            shrank = self._learn_from_end(error)
+            failures = 1 if shrank or _now() - began > STEADY_SECONDS else failures + 1
             broker = str(self._brokers.current)
             wait = self._reconnect.wait(failures) if self._brokers.fails() else 0.0
             log.event("broker.lost", broker=broker, code=error.code, reason=error.message, retry_seconds=round(wait, 2))
@@ -221,6 +239,29 @@ class Uplink:
         self._patience = self._timeout
         self._repeat_at = self._heard = _now()
 
+    def _learn_from_end(self, error: TransportError) -> bool:
+        """Shrink batches if the connection has ended because of a batch. Return True if they shrank."""
+        waiting = [batch for lane in self._lanes for batch in lane.under_way if not batch.acknowledged]
+        if not waiting or error.code not in ("broker.lost", "broker.silent"):
+            return False
+        largest = max(waiting, key=lambda batch: batch.size)
+        blamed = self._size.ended(largest.size, _now())
+        if blamed:
+            log.event("batch.shrunk", bytes=self._size.limit, refused=largest.size, reason=error.message)
+            self._suspect(largest, STRIKES)
+        return blamed
+
+    def _suspect(self, batch: _UnderWay, most: int) -> None:
+        """Leave a record out if it was blamed `most` times, alone in its batch."""
+        if len(batch.keys) != 1:
+            return
+        (key,) = batch.keys
+        self._suspects[key] += 1
+        if self._suspects[key] >= most:
+            del self._suspects[key]
+            self._unsendable[key] = _now() + RESEND_LIMIT
+            log.event("record.unsendable", lock=key[0], counter=key[1], bytes=batch.size)
+
     # --- up ----------------------------------------------------------------------------------------------------------
 
     async def _pump(self, connection: BrokerConnection) -> TransportError:
@@ -249,13 +290,15 @@ class Uplink:
         idle = lane is self._repeated and not self._silent
         if idle or len(lane.under_way) >= lane.window or not connection.has_room:
             return self._next_deadline(connection)
-        most = min(batching.batch_bytes, connection.max_payload - uplink.MAX_BYTES)
+        if self._size.probing and self.under_way:
+            return self._next_deadline(connection)
+        most = min(self._size.limit, connection.max_payload - uplink.MAX_BYTES)
         if lane is self._fresh:
             found = self._outbox.batch(lane.cursor, most, uplink.MAX_RECORDS, without=self._silent)
         else:
             found = self._outbox.batch(lane.cursor, most, uplink.MAX_RECORDS, only=self._silent)
         sent = {row_id for each in self._lanes for batch in each.under_way for row_id in batch.ids}
-        rows = [row for row in found if row.id not in sent]
+        rows = [row for row in found if row.id not in sent and not self._is_unsendable((row.lock_id, row.counter))]
         if found and not rows:
             lane.cursor = found[-1].id
             return 0
@@ -269,11 +312,15 @@ class Uplink:
             return max(batching.batch_ms / 1000 - waited, 0.001)
         batch_id = os.urandom(8)
         mid = connection.publish(uplink.UP, uplink.Batch(batch_id, [row.record for row in rows]).encode())
-        keys = {(row.lock_id, row.counter) for row in rows}
-        lane.under_way.append(_UnderWay(batch_id, mid, {row.id for row in rows}, keys))
+        lane.under_way.append(_UnderWay(batch_id, mid, rows))
         lane.cursor = rows[-1].id
         log.event("batch.sent", batch=batch_id, records=len(rows), bytes=size)
         return 0
+
+    def _is_unsendable(self, key: Key) -> bool:
+        if key in self._unsendable and _now() >= self._unsendable[key]:
+            del self._unsendable[key]
+        return key in self._unsendable
 
     def _end_of(self, lane: _Lane, connection: BrokerConnection) -> float:
         """Handle a lane at the end of the outbox: let it wait, or start a repetition that is due."""
@@ -336,14 +383,23 @@ class Uplink:
         if since is not None and _now() - since >= PUBACK_SECONDS:
             raise TransportError("broker.silent", f"the broker sent no PUBACK within {PUBACK_SECONDS:.0f} s")
 
-    def _acknowledged(self, mid: int, refusal: str | None) -> None:
+    def _acknowledged(self, mid: int, refusal: Refusal | None) -> None:
         self._wake.set()
-        batch = next((batch for lane in self._lanes for batch in lane.under_way if batch.mid == mid), None)
-        if refusal is not None:
+        found = [(lane, batch) for lane in self._lanes for batch in lane.under_way if batch.mid == mid]
+        for lane, batch in found:
+            if refusal is None:
+                batch.acknowledged = True
+                self._size.passed(batch.size, _now())
+                log.event("batch.acknowledged", batch=batch.batch_id)
+            elif refusal.of_size:
+                self._size.refused(batch.size, _now())
+                log.event("batch.shrunk", bytes=self._size.limit, refused=batch.size, reason=refusal.reason)
+                self._suspect(batch, 1)
+                lane.under_way.remove(batch)
+                lane.cursor = min(lane.cursor, min(batch.ids) - 1)
+        if refusal is not None and not (found and refusal.of_size):
             # The batch stays under way, so that the agent waits for the receipt timeout before it tries again.
-            log.event("batch.rejected", batch=batch.batch_id if batch else "", reason=refusal)
-        elif batch is not None:
-            log.event("batch.acknowledged", batch=batch.batch_id)
+            log.event("batch.rejected", batch=found[0][1].batch_id if found else "", reason=refusal.reason)
 
     # --- down --------------------------------------------------------------------------------------------------------
 

@@ -288,7 +288,7 @@ class Wire:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000])
 def test_packets_come_through_whole_however_they_are_cut(size: int) -> None:
     stream = CONNACK + publish(CMD, bytes(300)) + b"\xd0\x00" + publish(CMD, b"x")
-    channel, out = PacketSocket(Wire(stream, size), lambda: True), b""
+    channel, out = PacketSocket(Wire(stream, size), lambda _qos: True), b""
     while len(out) < len(stream):
         try:
             out += channel.recv(50)
@@ -299,7 +299,7 @@ def test_packets_come_through_whole_however_they_are_cut(size: int) -> None:
 
 def test_after_a_packet_that_breaks_a_limit_nothing_more_is_read() -> None:
     wire = Wire(packet(0x90, bytes(300)) + CONNACK, 1000)
-    channel = PacketSocket(wire, lambda: True)
+    channel = PacketSocket(wire, lambda _qos: True)
     for _ in range(2):
         with pytest.raises(PacketError):
             channel.recv(1)

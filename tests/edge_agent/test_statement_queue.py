@@ -166,6 +166,12 @@ def test_replayed_grants_of_stays_that_are_over_take_no_place_from_the_current_o
     assert grant(9000, until=SOON - 1)[:-64] not in [signed[:-64] for signed in edge.waiting()]
 
 
+def test_more_than_256_statements_for_a_lock_come_through_in_order(edge: Edge) -> None:
+    grants = [grant(number) for number in range(300)]
+    edge.told(edge.lock.placement(), *grants)
+    assert edge.waiting()[1:] == grants
+
+
 def test_grants_before_a_placement_have_a_few_places_of_their_own_and_are_judged_when_it_comes(edge: Edge) -> None:
     good, junk = grant(1), [grant(number, private=NOBODY) for number in range(2, 100)]
     edge.told(good, *junk, trust_list(1))

@@ -28,11 +28,13 @@ def packet(first: int, body: bytes) -> bytes:
     return bytes((first,)) + length(len(body)) + body
 
 
-def publish(topic: str | bytes, payload: bytes, mid: int = 1, properties: bytes = b"", qos: int = 1) -> bytes:
+def publish(
+    topic: str | bytes, payload: bytes, mid: int = 1, properties: bytes = b"", qos: int = 1, retain: bool = False
+) -> bytes:
     """Return a PUBLISH packet."""
     name = topic.encode() if isinstance(topic, str) else topic
     head = len(name).to_bytes(2, "big") + name + (mid.to_bytes(2, "big") if qos else b"")
-    return packet(0x30 | qos << 1, head + length(len(properties)) + properties + payload)
+    return packet(0x30 | qos << 1 | retain, head + length(len(properties)) + properties + payload)
 
 
 class Session:
@@ -87,10 +89,20 @@ class HostileBroker:
     """A broker that attacks each new connection with the next of `attacks`. When no attack is left, the broker is
     honest.
 
-    On the first connections, the broker sends `connacks` in place of the usual CONNACK, one for each connection.
+    On the first connections, the broker sends `connacks` in place of the usual CONNACK, one for each connection. A
+    PUBLISH with more than `limit` bytes is refused by a PUBACK that ends with `over_limit`. If `over_limit` is None,
+    the broker hangs up without a word. The payloads of all other PUBLISH packets are in `taken`.
     """
 
-    def __init__(self, *attacks: Attack, connacks: tuple[bytes, ...] = ()) -> None:
+    def __init__(
+        self,
+        *attacks: Attack,
+        connacks: tuple[bytes, ...] = (),
+        limit: int = 1 << 20,
+        over_limit: bytes | None = None,
+    ) -> None:
+        self.taken: list[bytes] = []
+        self._limit, self._over_limit = limit, over_limit
         self.sessions: list[Session] = []
         self.changed = asyncio.Event()
         self.port = 0
@@ -120,6 +132,12 @@ class HostileBroker:
                 elif kind == _PUBLISH and first & 6:
                     session.published += 1
                     at = 2 + int.from_bytes(body[:2], "big")
+                    if len(body) > self._limit:
+                        if self._over_limit is None:
+                            break
+                        await session.send(packet(0x40, body[at : at + 2] + self._over_limit))
+                        continue
+                    self.taken.append(body[at + 3 :])
                     await session.send(packet(0x40, body[at : at + 2]))
                 elif kind == _PUBACK:
                     session.acknowledged.append(int.from_bytes(body[:2], "big"))
