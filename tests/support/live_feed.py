@@ -10,9 +10,12 @@ import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sim.board.interpreter import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 PAGE = ROOT / "sim/live/page"
 TOKEN = "a-token-of-the-tests"
@@ -23,6 +26,8 @@ _TYPES = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
+_Message = tuple[int, str, Any]
+"""The number of a message, its kind, and its content."""
 _END = None
 """When this value is put into the queue of a browser, the browser's stream of events ends."""
 
@@ -42,8 +47,9 @@ class Feed:
         self.records: dict[str, Any] = {}
         self.token = TOKEN
         self.connections = 0
-        self._sent: list[tuple[str, Any]] = []
-        self._browsers: list[queue.Queue[tuple[str, Any] | None]] = []
+        self._last = 0
+        self._sent: list[_Message] = []
+        self._browsers: list[queue.Queue[_Message | None]] = []
         self._lock = threading.Lock()
         feed = self
 
@@ -62,9 +68,14 @@ class Feed:
     def send(self, kind: str, data: Mapping[str, Any]) -> None:
         """Send a message to all browsers, and to those that connect later."""
         with self._lock:
-            self._sent.append((kind, data))
+            self._last += 1
+            self._sent.append((self._last, kind, data))
             for browser in self._browsers:
-                browser.put((kind, data))
+                browser.put(self._sent[-1])
+
+    def drawn(self, page: "Page") -> None:
+        """Wait until `page` shows everything that was sent."""
+        page.wait_for_selector(f'#line[data-last="{self._last}"]')
 
     def hang_up(self, forget: bool = False) -> None:
         """End the streams of all browsers, which come back by themselves. If `forget` is true, a new feed begins."""
@@ -75,9 +86,9 @@ class Feed:
                 browser.put(_END)
             self._browsers.clear()
 
-    def join(self) -> queue.Queue[tuple[str, Any] | None]:
+    def join(self) -> queue.Queue[_Message | None]:
         """Return a queue of messages for one more browser. The queue begins with all messages so far."""
-        mine: queue.Queue[tuple[str, Any] | None] = queue.Queue()
+        mine: queue.Queue[_Message | None] = queue.Queue()
         with self._lock:
             self.connections += 1
             for message in self._sent:
@@ -137,8 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             while (message := messages.get()) is not None:
-                kind, data = message
-                self.wfile.write(f"retry: 100\nevent: {kind}\ndata: {json.dumps(data)}\n\n".encode())
+                number, kind, data = message
+                said = f"retry: 100\nid: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
+                self.wfile.write(said.encode())
         except OSError:
             return  # the browser has left
 

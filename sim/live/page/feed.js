@@ -1,5 +1,6 @@
 // The server's events. The browser comes back by itself when the line breaks. Then the server sends what is missing.
 
+import { byId } from "/page/dom.js";
 import { tokenHolds } from "/page/server.js";
 
 const KINDS = ["site", "board", "tap", "stores", "act", "story", "network"];
@@ -7,7 +8,11 @@ const AGAIN_MS = 1000;
 
 export function listen(state) {
     const source = new EventSource("/events");
-    for (const kind of KINDS) source.addEventListener(kind, (event) => state.take(kind, JSON.parse(event.data)));
+    for (const kind of KINDS)
+        source.addEventListener(kind, (event) => {
+            state.take(kind, JSON.parse(event.data));
+            byId("line").dataset.last = event.lastEventId; // everything up to this message is drawn
+        });
     source.addEventListener("open", async () => {
         state.connection(true);
         state.token(await tokenHolds()); // the command may have been started again, with another token

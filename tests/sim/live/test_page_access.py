@@ -33,7 +33,7 @@ def test_axe_finds_nothing(language: str, scheme: str, size: tuple[int, int], fe
     full(feed)
     window = open_window(feed.address, scheme=scheme, size=size)
     page = window.page
-    page.wait_for_selector('#taps [data-tap="2"]')
+    feed.drawn(page)
     page.click(f'[data-language="{language}"]')
     page.click('#taps [data-tap="1"]')
     page.click('details[data-party="lock-flash"] summary')
@@ -51,7 +51,7 @@ def test_axe_finds_nothing(language: str, scheme: str, size: tuple[int, int], fe
 def test_axe_would_find_something(feed: Feed, open_window: Opener) -> None:
     full(feed)
     window = open_window(feed.address)
-    window.page.wait_for_selector('#taps [data-tap="2"]')
+    feed.drawn(window.page)
     window.page.evaluate("document.querySelector('#sound').replaceChildren()")
     assert [one.partition(":")[0] for one in window.complaints()] == ["button-name"]
 
@@ -77,7 +77,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page_and_the_focus_
 ) -> None:
     full(feed)
     window = open_window(feed.address)
-    window.page.wait_for_selector('#taps [data-tap="2"]')
+    feed.drawn(window.page)
     reached: list[str] = []
     while "BODY" not in "".join(reached[-1:]):  # after the last element, the focus leaves the page
         window.page.keyboard.press("Tab")
@@ -94,7 +94,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page_and_the_focus_
 def test_a_button_works_by_the_keyboard_and_the_focus_stays_on_it(feed: Feed, open_window: Opener) -> None:
     full(feed)
     page = open_window(feed.address).page
-    page.wait_for_selector('#taps [data-tap="2"]')
+    feed.drawn(page)
     page.focus('[data-act="tap"][data-person="p2"]')
     with page.expect_response("**/act"):
         page.keyboard.press("Enter")
@@ -109,6 +109,7 @@ def test_a_button_works_by_the_keyboard_and_the_focus_stays_on_it(feed: Feed, op
 def test_doors_are_chosen_with_the_arrow_keys(feed: Feed, open_window: Opener) -> None:
     full(feed)
     page = open_window(feed.address).page
+    feed.drawn(page)
     page.focus("#tab-door-1")
     chosen = []
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "Home", "End"):
@@ -121,7 +122,7 @@ def test_doors_are_chosen_with_the_arrow_keys(feed: Feed, open_window: Opener) -
 def test_the_skip_link_leads_to_the_page_and_the_address_keeps_its_token(feed: Feed, open_window: Opener) -> None:
     full(feed)
     page = open_window(feed.address).page
-    page.wait_for_selector('#taps [data-tap="2"]')
+    feed.drawn(page)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
@@ -132,7 +133,7 @@ def test_the_language_changes_without_loading_and_stays_after_a_reload(feed: Fee
     full(feed)
     window = open_window(feed.address)
     page = window.page
-    page.wait_for_selector('#taps [data-tap="1"]')
+    feed.drawn(page)
     page.click('#taps [data-tap="1"]')
     before = len(window.requests)
     page.click('[data-language="zh"]')
@@ -165,7 +166,8 @@ def test_the_page_begins_in_chinese_if_the_command_or_the_browser_speaks_it(
 def test_who_wants_no_motion_sees_none(calm: bool, moving: list[str], feed: Feed, open_window: Opener) -> None:
     full(feed)
     page = open_window(feed.address, calm=calm).page
-    page.wait_for_selector('#scene[data-strike="open"]')
+    feed.drawn(page)
+    assert page.locator("#scene").get_attribute("data-strike") == "open"
     # Read the style, and do not look for a running transition, because a transition of 80 ms may be over before a busy
     # browser answers.
     found = page.evaluate(
@@ -182,7 +184,7 @@ def test_who_wants_no_motion_sees_none(calm: bool, moving: list[str], feed: Feed
 def test_headings_and_landmarks_lead_through_the_page(feed: Feed, open_window: Opener) -> None:
     full(feed)
     page = open_window(feed.address).page
-    page.wait_for_selector('#taps [data-tap="2"]')
+    feed.drawn(page)
     levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map((one) => Number(one.tagName[1]))")
     assert levels[0] == 1 and levels.count(1) == 1
     assert [pair for pair in pairwise(levels) if pair[1] > pair[0] + 1] == []

@@ -54,7 +54,7 @@ def shown(open_window: Opener, feed: Feed, moments: int = MOMENTS, **settings: A
     """Open the page after the first `moments` moments of a check-in."""
     played(feed, *scene.check_in(moments))
     window: Window = open_window(feed.address, **settings)
-    window.page.wait_for_selector("#taps [data-tap]")
+    feed.drawn(window.page)
     return window.page
 
 
@@ -69,7 +69,7 @@ def test_the_timeline_has_the_moments_in_the_order_in_which_they_were_sent(feed:
     kind, data = scene.tap()
     feed.send(kind, {**data, "moments": backwards})
     page = open_window(feed.address).page
-    page.wait_for_selector("#moments tbody tr")
+    feed.drawn(page)
     assert column(page, 4) == [moment["text"]["en"] for moment in backwards]
 
 
@@ -79,7 +79,7 @@ def test_the_timeline_has_the_numbers_of_the_console(feed: Feed, open_window: Op
     kind, data = scene.tap()
     played(feed, scene.site(), scene.board(), (kind, {**data, "moments": halves}))
     page = open_window(feed.address).page
-    page.wait_for_selector("#moments tbody tr")
+    feed.drawn(page)
     # The console rounds numbers as Python does: a half is rounded to the even neighbour.
     assert column(page, 1) == [f"{one['at'] - 5000:.0f}" for one in halves]
     assert column(page, 5) == [f"{one['took']:.0f} ms" for one in halves]
@@ -89,7 +89,8 @@ def test_envelope_and_receipt_stand_where_the_last_known_moment_put_them(feed: F
     page = shown(open_window, feed, 1)
     for moments, (envelope, receipt) in WAY.items():
         feed.send(*scene.tap(moments))
-        page.wait_for_function("n => document.querySelectorAll('#moments tbody tr').length === n", arg=moments)
+        feed.drawn(page)
+        assert page.locator("#moments tbody tr").count() == moments
         stations = page.locator("#stations")
         assert (stations.get_attribute("data-envelope"), stations.get_attribute("data-receipt")) == (envelope, receipt)
         for lane, expected in (("up", envelope.replace("phone", "none")), ("back", receipt)):
@@ -116,7 +117,8 @@ def test_each_signal_has_a_colour_a_sign_of_its_own_and_words(feed: Feed, open_w
     page = open_window(feed.address).page
     for pattern, (lamp, words, beats) in SIGNALS.items():
         feed.send(*scene.board(pattern=pattern, lamp=lamp))
-        page.wait_for_selector(f'#glyph[href="#g-{pattern}"]', state="attached")
+        feed.drawn(page)
+        assert page.locator("#glyph").get_attribute("href") == f"#g-{pattern}"
         assert page.locator("#lamp").inner_text() == words
         assert page.locator("#lamp .beats rect").count() == beats
         assert page.locator("#scene").get_attribute("data-colour") == re.split("[:,]", words)[0].replace("dark", "off")
@@ -136,14 +138,16 @@ def test_a_lamp_that_is_dark_between_two_beats_is_drawn_dark_and_keeps_its_words
 def test_tones_are_counted_and_named_as_a_note_with_their_frequency(feed: Feed, open_window: Opener) -> None:
     played(feed, scene.site(), scene.board())
     page = open_window(feed.address).page
-    page.wait_for_selector("#tone .staff")
+    feed.drawn(page)
     assert page.locator("#tone").inner_text() == "silent"
     for tone in (220, 0, 220):
         feed.send(*scene.board(pattern="refused_document", lamp=[1, 0, 0], tone=tone))
-    page.wait_for_selector("#tone .staff.sounds")
+    feed.drawn(page)
+    assert page.locator("#tone .staff.sounds").count() == 1
     assert page.locator("#tone").inner_text() == "220 Hz (A3), sounding"
     feed.send(*scene.board(pattern="refused_document", lamp=[1, 0, 0]))
-    page.wait_for_selector("#tone .staff:not(.sounds)")
+    feed.drawn(page)
+    assert page.locator("#tone .staff.sounds").count() == 0
     assert page.locator("#tone").inner_text() == "silent; last 220 Hz (A3), times: 2"
     assert page.locator("#tone ellipse").get_attribute("cy") == "24"  # one octave above the lowest line, 110 Hz
 
@@ -252,7 +256,8 @@ def test_a_chosen_tap_stays_shown_while_others_come(feed: Feed, open_window: Ope
     page.click('#taps [data-tap="1"]')
     page.wait_for_selector('#moments caption:has-text("Tap 1")')
     feed.send(*scene.refused(3))
-    page.wait_for_selector('#taps [data-tap="3"]')
+    feed.drawn(page)
+    assert page.locator('#taps [data-tap="3"]').count() == 1
     assert page.locator("#moments caption").inner_text() == "Tap 1, Gustav Bergström: opened after 285 ms"
 
 
