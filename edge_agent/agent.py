@@ -20,11 +20,13 @@ from edge_agent.downlink import Downlink
 from edge_agent.faults import Faults, keep
 from edge_agent.lock_link import LockLink
 from edge_agent.lock_state import Link, LinkFactory, LockState, OnHello
+from edge_agent.monitor import Monitor
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster, Search
 from edge_agent.rotation import Rotation
 from edge_agent.uplink import RECONNECT, Uplink
+from edge_agent.vitals import Vitals
 from protocol import VERSION, crypto_cpython, placement, record
 from protocol.errors import FormatError, StorageError, VerificationError
 from protocol.link import Hello
@@ -85,6 +87,8 @@ class Agent:
             deliver=self._downlink.deliver,
             search=search,
         )
+        self.vitals = Vitals(settings, credentials, self.locks, self.uplink, self._downlink, self._roster, self.faults)
+        """How this agent does."""
 
     @classmethod
     @contextlib.contextmanager
@@ -145,6 +149,9 @@ class Agent:
             tasks.create_task(keep("uplink", self.uplink.run, self.faults))
             tasks.create_task(keep("housekeeping", self._tick, self.faults))
             tasks.create_task(keep("roster", self._roster.run, self.faults))
+            if self._settings.monitor.port:
+                monitor = Monitor(self.vitals.text, self.vitals.unhealthy, self.vitals.unready)
+                tasks.create_task(keep("monitor", lambda: monitor.run(self._settings.monitor.port), self.faults))
             self._notifier.ready()
 
     async def _tick(self) -> None:
@@ -158,6 +165,7 @@ class Agent:
             # Tell the watchdog only after the work is done and the disk has answered. So the watchdog acts if
             # the work or the disk hangs.
             self._outbox.check()
+            self.vitals.beat()
             limit = self._notifier.watchdog_seconds
             if limit is not None and time.monotonic() - fed >= limit / 3:
                 fed = time.monotonic()

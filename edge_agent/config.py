@@ -43,6 +43,7 @@ _RANGES = {
     "locks.scan_seconds": (1, 120),
     "locks.scan_every_seconds": (1, 86400),
     "locks.credit": (1, 64),
+    "monitor.port": (0, 65535),
 }
 _LEVELS = ("debug", "info", "warning", "error")
 _ADDRESS = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
@@ -99,6 +100,13 @@ class Locks:
 
 
 @dataclass(frozen=True)
+class MonitorSettings:
+    """Port of /metrics, /healthz and /readyz on the loopback address; 0 if they are off."""
+
+    port: int
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """`level` is a level of `logging` in lower case. If `json` is true, each line is a JSON object."""
 
@@ -118,6 +126,7 @@ class Config:
     uplink: Uplink
     outbox: OutboxLimits
     locks: Locks
+    monitor: MonitorSettings
     log: LogSettings
 
     @property
@@ -262,6 +271,7 @@ def _build(settings: _Settings, source: Path | None, environment: Mapping[str, s
         uplink=Uplink(**settings.section("uplink")),
         outbox=OutboxLimits(**settings.section("outbox")),
         locks=Locks(**{**settings.section("locks"), "addresses": _addresses(settings)}),
+        monitor=MonitorSettings(**settings.section("monitor")),
         log=LogSettings(**settings.section("log")),
     )
     _check_key(loaded.province_public_key, settings)

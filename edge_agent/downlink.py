@@ -6,6 +6,7 @@ statement removes a record from the outbox, sets a record aside, or takes a plac
 whether to act on a statement.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -40,6 +41,10 @@ class Downlink:
         self._faults = faults
         self.doubt = KeyDoubt()
         """Whether `province_public` is the right key."""
+        self.last_receipt: float | None = None
+        """When the last receipt came, in epoch seconds; None if none came yet."""
+        self.clock_offset: float | None = None
+        """The province's time minus the time here, in seconds, from the last signed time; None before the first."""
         self._outbox, self._queue, self._locks = outbox, outbox.statements, locks
         self._province_public = province_public
 
@@ -127,6 +132,7 @@ class Downlink:
         if not self._outbox.knows(form.lock_id):
             raise VerificationError("receipt.lock", "the receipt is for a lock that was never seen here")
         gone = self._outbox.apply_receipt(form, signed.data)
+        self.last_receipt = time.time()
         log.event("receipt.accepted", lock=form.lock_id, through=form.through, forgotten=len(gone))
         self._wake(form.lock_id)
         return gone
@@ -168,6 +174,7 @@ class Downlink:
             raise VerificationError("time.lock", "the time is for another lock")
         for lock in self._of(lock_id):
             if lock.hello is not None and lock.hello.time_nonce == answer.nonce:
+                self.clock_offset = round(answer.time - time.time(), 3)
                 lock.keep_time_answer(answer.nonce, signed.data)
                 return
         log.event("time.stale", lock=lock_id)

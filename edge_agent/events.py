@@ -48,6 +48,10 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
     ),
     "broker.connected": ("info", "The connection to the broker is up."),
     "broker.lost": ("warning", "The connection to the broker has ended or could not be made. It is tried again."),
+    "certificate.ends": (
+        "warning",
+        "Our certificate for the broker ends within so many days. Renew it; the next connection takes the new one.",
+    ),
     "radio.unavailable": ("warning", "Bluetooth cannot scan. It is tried again; check that bluetoothd runs."),
     "locks.unlisted": ("info", "The number of locks in reach that no pass lists has changed. They are not connected."),
     "stranger.unproven": ("debug", "An address that claims to be an own lock did not prove it. It is tried again."),

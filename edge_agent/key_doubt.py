@@ -5,8 +5,8 @@ from typing import Final
 from edge_agent import log
 
 ENOUGH: Final = 3
-"""So many messages with bad signatures, and no good one, are a sign of a wrong key. Anyone who can publish at the broker
-can send one bad signature, so one is not enough."""
+"""So many messages with bad signatures, and no good one, are a sign of a wrong key. Anyone who can publish at the
+broker can send one bad signature, so one is not enough."""
 _SIGNATURE: Final = "cose.signature"
 
 

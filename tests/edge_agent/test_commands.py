@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -296,6 +298,7 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
             "NOTIFY_SOCKET": listener.getsockname(),
             "WATCHDOG_USEC": "900000",
             "MOORING_EDGE_MQTT_PORT": str(broker.port),
+            "MOORING_EDGE_MONITOR_PORT": str(NO_BROKER.port),
         }
         with subprocess.Popen(
             [sys.executable, "-m", "edge_agent", "run", "--config", str(file), "--json-log"],
@@ -311,6 +314,14 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
                 assert main(["status", "--config", str(file), "--json"]) == 0
                 lock = {"address": "AA:BB:CC:DD:EE:01", "lock": None, "version": None, "connected": False}
                 assert said(capsys)["locks"] == [lock]
+                page = f"http://127.0.0.1:{NO_BROKER.port}"
+                with urllib.request.urlopen(f"{page}/metrics", timeout=20) as answer:
+                    assert "\nmooring_edge_broker_connected 1\n" in answer.read().decode()
+                with urllib.request.urlopen(f"{page}/healthz", timeout=20) as answer:
+                    assert answer.read() == b"ok\n"
+                with pytest.raises(urllib.error.HTTPError, match="503") as unready:
+                    urllib.request.urlopen(f"{page}/readyz", timeout=20)
+                assert unready.value.read().decode().startswith("there is no pass yet: ")
                 agent.send_signal(signal.SIGTERM)
                 _until(listener, "STOPPING=1")
                 out, errors = agent.communicate(timeout=20)

@@ -1,0 +1,97 @@
+"""The numbers that show how an agent does, in the text format of Prometheus.
+
+No number has the id of a lock as a label. With a count for each lock, whoever reads the numbers would see when
+somebody uses which door. Format: https://prometheus.io/docs/instrumenting/exposition_formats (version 0.0.4).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edge_agent import inventory
+from protocol import VERSION
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_PREFIX: Final = "mooring_edge_"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What an agent knows of itself at one moment. All times are in epoch seconds; None means not known.
+
+    `lock_versions` has the software version of each lock in reach. `silent` counts own locks that were not heard for
+    long. `clock_offset` is the province's time minus the time of this machine.
+    """
+
+    broker: bool
+    lock_versions: Sequence[str]
+    own: int
+    silent: int
+    strangers: int
+    under_way: int
+    contents: inventory.Counts | None
+    intake_refused: bool
+    disk_free: int
+    last_receipt: float | None
+    clock_offset: float | None
+    certificate_end: float | None
+    pass_issued: float | None
+    faults: Mapping[str, int]
+
+
+def text(numbers: Numbers) -> str:
+    """Return the numbers as Prometheus reads them."""
+    return "\n".join(_lines(numbers)) + "\n"
+
+
+def _lines(numbers: Numbers) -> Iterable[str]:
+    held = numbers.contents
+    yield from _one("info", "gauge", "The version of this agent; the value is always 1.", 1, f'{{version="{VERSION}"}}')
+    yield from _one("broker_connected", "gauge", "1 if the broker is connected.", int(numbers.broker))
+    yield from _one("locks_connected", "gauge", "Locks in reach now.", len(numbers.lock_versions))
+    yield from _one("locks_own", "gauge", "Locks that our passes list.", numbers.own)
+    yield from _one("locks_silent", "gauge", "Own locks that were not heard for an hour.", numbers.silent)
+    yield from _many(
+        "locks_software", "Locks in reach, by software version.", "version", Counter(numbers.lock_versions)
+    )
+    yield from _one("strangers", "gauge", "Addresses that claim an own lock without proof.", numbers.strangers)
+    yield from _one("batches_under_way", "gauge", "Batches without a receipt.", numbers.under_way)
+    yield from _one(
+        "intake_refused", "gauge", "1 if no record of an own lock is accepted.", int(numbers.intake_refused)
+    )
+    yield from _one("disk_free_bytes", "gauge", "Free space where the outbox is.", numbers.disk_free)
+    if held is not None:
+        yield from _one("queue_records", "gauge", "Records without a receipt.", held.records)
+        yield from _one("queue_bytes", "gauge", "Size of these records.", held.bytes)
+        yield from _one("queue_oldest_seconds", "gauge", "Age of the oldest record.", held.oldest_seconds or 0)
+        yield from _one("records_set_aside", "gauge", "Records that were set aside.", held.quarantined)
+        yield from _one("records_disputed", "gauge", "Good records that the province refuses.", held.disputed)
+        yield from _one("records_damaged_total", "counter", "Records that this disk has changed.", held.damaged)
+        yield from _one("outbox_rebuilt_total", "counter", "Files made in place of a damaged one.", held.rebuilt)
+        yield from _one("records_absent", "gauge", "Records that their locks do not have.", held.absent)
+        yield from _one("statements_waiting", "gauge", "Statements that wait for a lock.", held.statements)
+    for name, meaning, value in (
+        ("last_receipt_timestamp_seconds", "When the last receipt of this run came.", numbers.last_receipt),
+        ("clock_offset_seconds", "The province's time minus the time here.", numbers.clock_offset),
+        ("certificate_end_timestamp_seconds", "When our certificate for the broker ends.", numbers.certificate_end),
+        ("pass_issued_timestamp_seconds", "When the province issued our passes.", numbers.pass_issued),
+    ):
+        if value is not None:
+            yield from _one(name, "gauge", meaning, value)
+    yield from _many("faults_total", "Errors that nobody foresaw, by type.", "type", numbers.faults, "counter")
+
+
+def _one(name: str, kind: str, meaning: str, value: float, labels: str = "") -> Iterable[str]:
+    yield f"# HELP {_PREFIX}{name} {meaning}"
+    yield f"# TYPE {_PREFIX}{name} {kind}"
+    yield f"{_PREFIX}{name}{labels} {value}"
+
+
+def _many(name: str, meaning: str, label: str, values: Mapping[str, int], kind: str = "gauge") -> Iterable[str]:
+    yield f"# HELP {_PREFIX}{name} {meaning}"
+    yield f"# TYPE {_PREFIX}{name} {kind}"
+    for key, value in sorted(values.items()):
+        # A lock tells its version itself, so the text may have any character.
+        shown = "".join(letter for letter in key if letter.isascii() and (letter.isalnum() or letter in ".-+_"))
+        yield f'{_PREFIX}{name}{{{label}="{shown[:40]}"}} {value}'
