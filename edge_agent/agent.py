@@ -33,6 +33,8 @@ from protocol.link import Hello
 
 TICK_SECONDS: Final = 1.0
 """Time between two rounds of housekeeping. The facts that `status` shows are at most this old."""
+SHOW_SECONDS: Final = 10.0
+"""The same while locks take turns, because then facts change every second. This spares the SD card."""
 
 
 class Agent:
@@ -57,6 +59,7 @@ class Agent:
         self._make_link = make_link
         self.rotation = Rotation(settings.locks.connections)
         self._shown: dict[str, object] = {}
+        self._shown_at = 0.0
         self._expected: dict[bytes, int] = {}
         """The next counter that each lock was asked for on its connection."""
         self.faults = Faults()
@@ -173,20 +176,27 @@ class Agent:
             await asyncio.sleep(min(TICK_SECONDS, limit / 4) if limit else TICK_SECONDS)
 
     def _show(self) -> None:
+        unseen, now = self.rotation.unseen_seconds(), time.time()
         locks = [
             {
                 "address": lock.address,
                 "lock": lock.hello.lock_id.hex() if lock.hello else None,
                 "connected": lock.connected,
                 "version": lock.hello.software if lock.hello else None,
+                "answers": not self.rotation.is_silent(lock.address),
+                "visited": int(now - ago) if (ago := unseen.get(lock.address)) else None,
             }
             for lock in self.locks.values()
         ]
-        shown: dict[str, object] = {"version": VERSION, "broker": self.uplink.online, "locks": locks}
+        shown: dict[str, object] = {"version": VERSION, "broker": self.uplink.online}
         shown |= {"strangers": self._roster.strangers, "faults": self.faults.counts}
         shown |= {"unsendable": self.uplink.unsendable}
-        if shown != self._shown:
-            self._shown = shown
+        turns = {"within_seconds": self.rotation.bound_seconds, "longest_seconds": int(self.rotation.longest_wait)}
+        # When locks take turns, something about them changes every second.
+        hurry = turns["within_seconds"] is None or any(self._shown.get(name) != shown[name] for name in shown)
+        shown |= {"locks": locks, "turns": turns}
+        if shown != self._shown and (hurry or time.monotonic() - self._shown_at >= SHOW_SECONDS):
+            self._shown, self._shown_at = shown, time.monotonic()
             status.write(self._settings.state_dir, shown)
             connected = sum(lock.connected for lock in self.locks.values())
             broker = "connected" if self.uplink.online else "out of reach"

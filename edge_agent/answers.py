@@ -64,13 +64,14 @@ def status_of(settings: Config) -> Answer:
     running = status.is_running(settings.state_dir)
     said = status.read(settings.state_dir) if running else {}
     broker, locks_said, version = bool(said.get("broker")), said.get("locks", []), said.get("version")
-    faults, strangers = said.get("faults", {}), said.get("strangers", 0)
+    faults, strangers, turns = said.get("faults", {}), said.get("strangers", 0), said.get("turns")
     contents = _contents(settings)
     working = running and broker
     facts = {"ok": working, "running": running, "version": version, "broker": broker, "locks": locks_said}
     facts |= {
         "faults": faults,
         "strangers": strangers,
+        "turns": turns,
         "unsendable": said.get("unsendable", 0),
         "outbox": vars(contents) if contents else None,
     }
@@ -78,6 +79,7 @@ def status_of(settings: Config) -> Answer:
         f"agent    {'running' if running else 'not running'}{f', version {version}' if version else ''}",
         f"broker   {'connected' if broker else 'not connected'}",
         f"locks    {sum(lock['connected'] for lock in locks_said)} of {len(locks_said)} connected",
+        *_turns_told(turns or {}, sum(not lock.get("answers", True) for lock in locks_said)),
     ]
     if strangers:
         lines.append(
@@ -102,6 +104,16 @@ def status_of(settings: Config) -> Answer:
             *damage_told(contents),
         ]
     return Answer(DONE if working else NOT_WORKING, facts, lines)
+
+
+def _turns_told(turns: Mapping[str, Any], silent: int) -> list[str]:
+    lines = []
+    if within := turns.get("within_seconds"):
+        longest = age(turns.get("longest_seconds", 0))
+        lines.append(f"         they take turns, each within {age(within)}; the longest wait so far was {longest}")
+    if silent:
+        lines.append(f"         {counted(silent, 'lock')} not answering. Each is tried again within minutes")
+    return lines
 
 
 def queue(settings: Config, *, with_quarantine: bool) -> Answer:

@@ -80,6 +80,10 @@ class Member:
     """When the lock last said HELLO or was last connected, in seconds of the event loop."""
     turn: "Turn | None" = None
     failures: int = 0
+    begun: float | None = None
+    """When the latest turn began."""
+    asked_at: float | None = None
+    """When the last visit was asked to leave; None if the last visit was lost, and before the first visit."""
 
 
 @dataclass(eq=False)
@@ -147,6 +151,9 @@ class Rotation:
         self._silent: Turn | None = None
         self._oldest_silent_next = True
         self._timer: asyncio.TimerHandle | None = None
+        self.longest_wait = 0.0
+        """The longest time so far, in seconds, between two visits to a lock that answered both times. `bound` is its
+        limit, as long as no lock joins."""
 
     @contextlib.contextmanager
     def joined(self, address: str) -> Iterator[Member]:
@@ -195,6 +202,8 @@ class Rotation:
         if member.silent and len(self._members) > 1 and all(other.silent for other in self._members):
             self.welcome()
         member.silent, member.failures, member.seen = False, 0, self._now()
+        if member.asked_at is not None and member.begun is not None:
+            self.longest_wait = max(self.longest_wait, member.begun - member.asked_at)
         turn = member.turn
         if turn is not None and turn.lane == "silent" and len(self._line) < self.places:
             self._silent, turn.lane = None, "line"
@@ -207,6 +216,7 @@ class Rotation:
         two visits. `answered` says whether the lock has said HELLO."""
         now, turn = self._now(), member.turn
         assert turn is not None
+        member.asked_at = turn.asked_at if answered else None
         if answered:
             member.seen = now
         else:
@@ -253,8 +263,8 @@ class Rotation:
         return None if answering <= self.places else bound(self.connections, answering)
 
     def unseen_seconds(self) -> dict[str, float | None]:
-        """Return for each address the seconds since the lock was last connected; 0 while it is, None if it never was
-        since the start."""
+        """Return for each address the seconds since the lock was last connected. The value is 0 while the lock is
+        connected, and None if it was never connected since the start."""
         now = self._now()
         return {member.address: self._unseen(member, now) for member in self._members}
 
@@ -304,6 +314,7 @@ class Rotation:
 
     def _begin(self, member: Member, turn: Turn, now: float) -> None:
         assert member.waiting is not None
+        member.begun = now
         member.turn, member.start, member.due = turn, (True, next(self._starts)), now
         member.waiting.set_result(turn)
 

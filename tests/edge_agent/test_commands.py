@@ -129,7 +129,7 @@ def test_queue_and_status_say_so_where_no_agent_has_run(file: Path, capsys: pyte
     assert said(capsys)["error"]["code"] == "outbox.missing"
     assert main(["status", "--config", str(file), "--json"]) == 3, "the answer is that it does not run"
     nothing: dict[str, Any] = {"ok": False, "running": False, "version": None, "broker": False, "locks": []}
-    nothing |= {"strangers": 0}
+    nothing |= {"strangers": 0, "turns": None, "unsendable": 0}
     nothing |= {"faults": {}, "outbox": None}
     assert said(capsys) == nothing
     assert main(["status", "--config", str(file)]) == 3
@@ -147,6 +147,25 @@ def test_status_tells_what_nobody_foresaw_by_type(file: Path, capsys: pytest.Cap
         status.write(state_dir, {"broker": True, "locks": [], "faults": {}})
         assert main(["status", "--config", str(file)]) == 0
         assert "faults" not in capsys.readouterr().out
+
+
+def test_status_tells_within_which_time_locks_take_turns_and_how_many_do_not_answer(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state_dir = config.load(file, {}).state_dir
+    locks = [{"lock": None, "connected": number < 3, "answers": number < 9} for number in range(10)]
+    with status.only_one(state_dir):
+        turns: dict[str, float | None] = {"within_seconds": 120.0, "longest_seconds": 31}
+        status.write(state_dir, {"broker": True, "locks": locks, "turns": turns})
+        assert main(["status", "--config", str(file)]) == 0
+        told = capsys.readouterr().out
+        assert "3 of 10 connected" in told and "within 2 min; the longest wait so far was 31 s" in told
+        assert "1 lock not answering" in told
+        turns["within_seconds"] = None
+        status.write(state_dir, {"broker": True, "locks": locks[:3], "turns": turns})
+        assert main(["status", "--config", str(file)]) == 0
+        told = capsys.readouterr().out
+        assert "3 of 3 connected" in told and "turns" not in told and "answering" not in told
 
 
 @pytest.mark.parametrize("command", ["status", "queue"])
@@ -313,7 +332,11 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
                 _until(listener, "WATCHDOG=1")
                 assert main(["status", "--config", str(file), "--json"]) == 0
                 lock = {"address": "AA:BB:CC:DD:EE:01", "lock": None, "version": None, "connected": False}
-                assert said(capsys)["locks"] == [lock]
+                lock |= {"visited": None}
+                shown = said(capsys)
+                (here,) = shown["locks"]
+                assert isinstance(here.pop("answers"), bool) and here == lock
+                assert shown["turns"] == {"within_seconds": None, "longest_seconds": 0}
                 page = f"http://127.0.0.1:{NO_BROKER.port}"
                 with urllib.request.urlopen(f"{page}/metrics", timeout=20) as answer:
                     assert "\nmooring_edge_broker_connected 1\n" in answer.read().decode()

@@ -113,6 +113,9 @@ def test_each_of_200_locks_has_its_turn_within_the_bound_although_every_visit_ta
             await asyncio.sleep(2 * seconds)
             assert house.rotation.bound_seconds == bound(connections, 200) == seconds
             assert 0.9 * seconds < max(house.waits()) <= seconds
+            assert house.rotation.longest_wait == max(house.waits())
+            ages = house.rotation.unseen_seconds().values()
+            assert all(age is not None and age <= seconds for age in ages)
             assert all(len(house.starts(address)) >= 1 for address in names(200))
             assert house.most_inside == {"line": connections - 2}
 
