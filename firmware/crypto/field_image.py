@@ -75,6 +75,7 @@ class Field:
             inverse = inverse * (2 + inverse * prime) & 0xFFFFFFFF
         for place, number in ((0, width), (4, kind), (8, inverse)):
             self._block[place : place + 4] = number.to_bytes(4, "little")
+        self._view = memoryview(self._block)
         self._block[32 : 32 + width] = prime.to_bytes(width, "little")
         radix = 1 << 8 * width
         for slot, number in ((9, radix % prime), (18, radix % prime), (19, radix * radix % prime), (11, 1)):
@@ -85,13 +86,17 @@ class Field:
     def _place(self, slot: int) -> int:
         return _SLOTS_AT + (slot - 1) * self._width
 
+    def _slots(self, slot: int, count: int) -> memoryview:
+        """Return a view of `count` slots. After storing a slice, MicroPython moves all bytes behind it. So callers
+        store into such a view, which ends with the slots."""
+        start = self._place(slot)
+        return self._view[start : start + count * self._width]
+
     def _write(self, slot: int, number: int) -> None:
-        place = self._place(slot)
-        self._block[place : place + self._width] = number.to_bytes(self._width, "little")
+        self._slots(slot, 1)[:] = number.to_bytes(self._width, "little")
 
     def _copy(self, slot: int, start: int, count: int) -> None:
-        to, place, length = self._place(slot), self._place(start), count * self._width
-        self._block[to : to + length] = self._block[place : place + length]
+        self._slots(slot, count)[:] = self._slots(start, count)
 
     def put(self, slot: int, number: int) -> None:
         """Store `number` in `slot`. The number must be in [0, prime - 1]."""
@@ -103,8 +108,7 @@ class Field:
         """Return the number in `slot`. The result is in [0, prime - 1]."""
         self._copy(23, slot, 1)
         run(self._block, _CONVERT, b"\x20", 1)
-        place = self._place(23)
-        return int.from_bytes(self._block[place : place + self._width], "little")
+        return int.from_bytes(self._slots(23, 1), "little")
 
     def keep(self, table: int, index: int, count: int) -> None:
         """Store an entry at `index` of a table. The entry is in `count` slots, beginning with slot A."""
@@ -141,12 +145,10 @@ class Field:
     def wipe(self) -> None:
         """Overwrite everything that the latest operation left: the scratch memory, the table of a point, and all
         letters that are not constants."""
-        block = self._block
-        block[_SCRATCH_AT:_SLOTS_AT] = bytes(_SLOTS_AT - _SCRATCH_AT)
+        self._view[_SCRATCH_AT:_SLOTS_AT][:] = bytes(_SLOTS_AT - _SCRATCH_AT)
         for first, last in ((1, 8), (12, 18), (20, 71)):
-            start, end = self._place(first), min(self._place(last + 1), len(block))
-            if start < end:
-                block[start:end] = bytes(end - start)
+            slots = self._slots(first, last + 1 - first)
+            slots[:] = bytes(len(slots))
         self._copy(18, 9, 1)
 
 

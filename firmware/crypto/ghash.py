@@ -53,7 +53,7 @@ def ghash(hash_key: "bytes | bytearray", *pieces: "bytes | memoryview") -> bytea
     return bytearray(state.to_bytes(16, "big"))
 
 
-def mix(data: memoryview, stream: "bytes | bytearray", length: int) -> None:
+def mix(data: "memoryview | bytearray", stream: "bytes | bytearray", length: int) -> None:
     """XOR the first `length` bytes of `stream` into `data`, in place."""
     mixed = int.from_bytes(data[:length], "big") ^ int.from_bytes(stream[:length], "big")
     data[:length] = mixed.to_bytes(length, "big")

@@ -80,7 +80,7 @@ def _mix(data: ptr8, stream: ptr8, length: int):
         data[at] ^= stream[at]
 
 
-def mix(data: memoryview, stream: "bytes | bytearray", length: int) -> None:
+def mix(data: "memoryview | bytearray", stream: "bytes | bytearray", length: int) -> None:
     """XOR the first `length` bytes of `stream` into `data`, in place."""
     _mix(data, stream, length)
 

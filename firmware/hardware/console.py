@@ -48,6 +48,8 @@ def _keep(line: bytes) -> None:
     line = line[-_KEPT:]
     at = _count % _KEPT
     end = min(_KEPT, at + len(line))
-    _kept[at:end] = line[: end - at]
-    _kept[: len(line) - (end - at)] = line[end - at :]
+    # After storing a slice, MicroPython moves all bytes behind it. So store into a view that ends with the slice.
+    view = memoryview(_kept)
+    view[at:end][:] = line[: end - at]
+    view[: len(line) - (end - at)][:] = line[end - at :]
     _count += len(line)

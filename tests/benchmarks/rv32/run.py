@@ -27,9 +27,9 @@ Say = Callable[[str], None]
 HEAP = "MOORING_RV32_HEAP"
 """The variable that says how many bytes of heap the next boot has."""
 _STEP = 2 * KB
-_BETWEEN_GUESTS = 4.0
-"""Seconds from the last receipt to the next guest. During the first two of these seconds, the lock makes new session
-keys."""
+_BETWEEN_GUESTS = 8.0
+"""Seconds from the last receipt to the next guest. In the first seconds, a light answers the guest before. After that,
+the lock makes new session keys and nonces, in two ticks of a second."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ Every instruction is counted in one of two accounts: the account of the firmware
 So the host knows this number at every call.
 
 The modules in this folder make more garbage than the modules of the chip. This garbage must not make the collector run
-earlier. So each account has its own count of what was allocated since the latest collection.
+earlier. So each account has its own count of what was allocated since the latest collection. And `leave` collects this
+garbage before it fills the heap.
 """
+
+import gc
 
 import micropython
 import uctypes
@@ -23,6 +26,10 @@ _STOPPED = 0x20026
 _FIRMWARE, _OURS = 16, 24
 """Places of the two accounts in the box. Each account is a number of 64 bits."""
 
+_MOST_BLOCKS = 512
+"""`leave` collects garbage if more blocks of 16 bytes than this were allocated."""
+
+_amount = None
 _counters = uctypes.bytearray_at(_BOX, 64)
 _request = uctypes.bytearray_at(_BOX + 256, 16)
 _out = uctypes.bytearray_at(_BOX + 4096, _SIZE)
@@ -127,11 +134,15 @@ def enter():
 
 def leave(before):
     """Count the instructions from now on for the account `before`, which `enter` has returned."""
+    if before == _FIRMWARE and _amount is not None and int.from_bytes(_amount, "little") > _MOST_BLOCKS:
+        gc.collect()
     _account_for(_counters, before)
 
 
 def count_allocations(address):
     """From now on, keep two counts of allocated memory. `address` is the address of `gc_alloc_amount`."""
+    global _amount
+    _amount = uctypes.bytearray_at(address, 4)
     _counters[32:40] = bytes(4) + address.to_bytes(4, "little")
 
 
