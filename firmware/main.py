@@ -132,7 +132,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     reader = Pn532Reader(Hsu(uart), announce=fitted.announce)
     # Build long-lived tables now, so that they lie beside the modules and do not fragment the heap.
     lock.session_keys.prepare()
-    crypto.verify("P-256", own.public, "SHA-256", b"", crypto.sign(own.private, b""))
+    crypto.prepare_signature()
     gc.collect()
     free = 0
     if _MICROPYTHON:

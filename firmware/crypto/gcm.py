@@ -11,11 +11,14 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 
 if _MICROPYTHON:
     try:
-        from firmware.crypto.ghash_viper import ghash, mix
+        from firmware.crypto.ghash_viper import ghash
+        from firmware.crypto.ghash_viper import mix as mix
     except SyntaxError:  # this MicroPython cannot compile native code for its chip
-        from firmware.crypto.ghash import ghash, mix
+        from firmware.crypto.ghash import ghash
+        from firmware.crypto.ghash import mix as mix
 else:
-    from firmware.crypto.ghash import ghash, mix
+    from firmware.crypto.ghash import ghash
+    from firmware.crypto.ghash import mix as mix
 
 _NONCE = const(12)
 _TAG = const(16)
