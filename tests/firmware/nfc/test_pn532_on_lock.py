@@ -28,15 +28,21 @@ from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Reader
 gc.collect()
 code = gc.mem_alloc() - before
+from firmware.hardware import ticks
 from firmware.hardware.console import lines, log
 from firmware.mdoc_reader.reader import Reading
 from protocol.errors import MooringError
 
 chain = [bytes.fromhex(der) for der in given["chain"]]
 
+now = ticks.now
+
 async def tap(reader, items):
     card = await reader.wait_for_card()
     reading = Reading(card, crypto)
+    began = now()
+    if given["unhurried"]:
+        ticks.now = lambda: began
     try:
         shown = await reading.ask(items, bytes.fromhex(given["private"]), chain)
         return [shown.device_response.hex(), shown.session_transcript.hex(), shown.e_reader_private.hex()]
@@ -47,6 +53,7 @@ async def tap(reader, items):
         if reading.farewell is not None:
             await reading.farewell
         await card.release()
+        ticks.now = now
 
 async def occupied():
     # Something else that has the loop to itself for long, again and again, as the judging of a statement does.
@@ -80,12 +87,14 @@ def read_on_lock(
     phones: list[Phone],
     items: list[Any],
     away: int = 0,
+    unhurried: bool = False,
     **tapping: Any,
 ) -> tuple[dict[str, Any], list[TapOutcome]]:
     """Let `phones` tap one after the other. Return the lock's results and the phones' results.
 
     Between any two steps, the event loop is busy elsewhere for `away` ms. If `away` is given, the first phone gets only
-    one command.
+    one command. If `unhurried` is true, the lock's time stands still during a tap. Then no limit of the lock is over
+    before the chip has answered, however slow this machine is.
     """
     listening = threading.Event()
     done = threading.Event()
@@ -106,7 +115,8 @@ def read_on_lock(
     listening.wait()
     monkeypatch.setenv("MOORING_UART1", address)
     private = tap.reader_key()[0].hex()
-    given = {"taps": items, "private": private, "chain": [der.hex() for der in tap.reader_chain()], "away": away}
+    chain = [der.hex() for der in tap.reader_chain()]
+    given = {"taps": items, "private": private, "chain": chain, "away": away, "unhurried": unhurried}
     try:
         said = run_on_lock(READ, given)
     finally:
@@ -163,9 +173,8 @@ def test_the_driver_takes_less_than_a_tenth_of_the_heap(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("faults", [Faults(tear_off_at=9), Faults(tear_off_at=9, stuck=True)], ids=["torn", "stuck"])
 def test_a_phone_torn_away_leaves_the_lock_ready_for_the_next(monkeypatch: pytest.MonkeyPatch, faults: Faults) -> None:
     board = VirtualPn532(faults, traits=Traits(fwi=4))
-    said, outcomes = read_on_lock(monkeypatch, board, [tap.phone()] * 2, [LICENCE] * 2)
-    # On a slow machine, the chip answers too late, and this ends the tap. `test_pn532_trouble` holds the codes.
-    assert all(code in ("nfc.gone", "nfc.timeout") for code in said["taps"]) and len(said["taps"]) == 2
+    said, outcomes = read_on_lock(monkeypatch, board, [tap.phone()] * 2, [LICENCE] * 2, unhurried=True)
+    assert said["taps"] == ["nfc.gone"] * 2
     assert [outcome.result for outcome in outcomes] == ["unfinished", "unfinished"]
 
 
