@@ -23,6 +23,7 @@ from edge_agent.__main__ import main
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from sim.broker import Broker
+from sim.hang import HANG_SECONDS
 from sim.ports import ReservedPort
 from tests.support.closed import closed
 from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock
@@ -297,7 +298,7 @@ def _systemd() -> Iterator[socket.socket]:
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
     ):
         listener.bind(f"{folder}/notify")
-        listener.settimeout(20)
+        listener.settimeout(HANG_SECONDS)
         yield listener
 
 
@@ -347,7 +348,7 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
                 assert unready.value.read().decode().startswith("there is no pass yet: ")
                 agent.send_signal(signal.SIGTERM)
                 _until(listener, "STOPPING=1")
-                out, errors = agent.communicate(timeout=20)
+                out, errors = agent.communicate(timeout=HANG_SECONDS)
             finally:
                 # Kill the agent, so that a failing test does not wait for the agent.
                 agent.kill()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sim.hang import HANG_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ["edge_agent", "sim", "sim.province", "sim.nfc"]
 
@@ -13,7 +15,7 @@ MODULES = ["edge_agent", "sim", "sim.province", "sim.nfc"]
 def bare(*arguments: str, isolated: bool = True) -> "subprocess.CompletedProcess[str]":
     """Run this Python without the packages of its environment."""
     command = [sys.executable, *(["-S"] if isolated else []), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -62,6 +62,7 @@ async def main():
         seen.value(1 - pin.value())
         done.set()
     door.irq(edge, Pin.IRQ_FALLING)
+    Pin("listens", Pin.OUT, value=1)
     await done.wait()
     await asyncio.sleep(5)
 asyncio.run(main())
@@ -69,7 +70,7 @@ asyncio.run(main())
 
     async def scenario() -> None:
         async with BoardBus().listening() as bus, board(tmp_path, source, runtime, {"MOORING_BOARD": bus.address}):
-            await bus.wait_for("seen", 0)
+            await bus.wait_for("listens", 1)  # an edge before this moment may find nobody who listens
             bus.set_input("door", 0)
             await bus.wait_for("seen", 1)
 
@@ -112,9 +113,14 @@ asyncio.run(main())
         async def chip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(await reader.readexactly(256))
             assert await reader.readexactly(256) == bytes(range(256))
-            before = cpu_seconds(pid[0])
-            await asyncio.sleep(0.5)  # the line is quiet, so the lock should do nothing
-            seconds_of_work.set_result(cpu_seconds(pid[0]) - before)
+            worked = 1.0
+            for _ in range(20):  # on a slow machine, the lock may still be busy with what came before
+                before = cpu_seconds(pid[0])
+                await asyncio.sleep(0.5)  # the line is quiet, so the lock should do nothing
+                worked = cpu_seconds(pid[0]) - before
+                if worked < 0.05:
+                    break
+            seconds_of_work.set_result(worked)
             writer.write(b"end")
 
         pid: list[int] = []

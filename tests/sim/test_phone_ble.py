@@ -12,6 +12,7 @@ from bumble.hci import Address
 from bumble.host import Host
 
 from protocol.errors import TransportError
+from sim.hang import HANG_SECONDS
 from sim.phone.ble import START, BleHabits, BleJob, PhoneBluetooth
 from sim.phone.ble_process import BleProcess
 from sim.radio.air import Air
@@ -29,7 +30,7 @@ def test_a_connection_lost_in_the_moment_of_its_start_is_lost_for_this_transacti
         adapter = air.controller("reader", READER)
         reader = Device("reader", Address(READER), host=Host(adapter, adapter))
         await reader.power_on()
-        connection = await reader.connect_le(Address(PHONE), timeout=5)
+        connection = await reader.connect_le(Address(PHONE), timeout=HANG_SECONDS)
         (service,) = await connection.gatt_client.discover_service(UUID.from_bytes(JOB.uuid.bytes[::-1]))
         state, *_ = await connection.gatt_client.discover_characteristics([], service)
         (there,) = phone.device.connections.values()

@@ -19,6 +19,7 @@ from bumble.host import Host
 
 from protocol import crypto_cpython, link
 from sim.board.interpreter import ROOT
+from sim.hang import HANG_SECONDS
 from sim.radio import bleak_backend
 from sim.radio.air import Air, PartFault
 from tests.support.radio_world import ADDRESS, radio_world
@@ -67,7 +68,7 @@ def test_unmodified_bleak_code_scans_connects_and_talks_over_hci_in_tcp() -> Non
         air = Air()
         await echo_device(air, ADDRESS)
         async with adapter_on(air):
-            device = await BleakScanner.find_device_by_address(ADDRESS, timeout=5)
+            device = await BleakScanner.find_device_by_address(ADDRESS, timeout=HANG_SECONDS)
             assert device is not None
             async with BleakClient(device) as client:
                 assert client.is_connected and client.mtu_size == 517

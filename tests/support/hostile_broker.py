@@ -6,6 +6,8 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from sim.hang import HANG_SECONDS
+
 CONNACK = b"\x20\x03\x00\x00\x00"
 _CONNECT, _PUBLISH, _PUBACK, _SUBSCRIBE, _PINGREQ, _DISCONNECT = 1, 3, 4, 8, 12, 14
 
@@ -63,7 +65,7 @@ class Session:
         """Send `data` this many times. Meanwhile, the event loop gets no turn. The edge runs on the same event loop."""
         descriptor = self._writer.get_extra_info("socket").fileno()
         with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(descriptor)) as channel:
-            channel.settimeout(20)
+            channel.settimeout(HANG_SECONDS)
             for _ in range(times):
                 channel.sendall(data)
 
@@ -110,7 +112,7 @@ class HostileBroker:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds. The condition is checked after each action of an edge."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -155,7 +157,7 @@ class HostileBroker:
             writer.close()
             if attack is not None:
                 # The attack soon notices that the connection is over, and ends. The test needs its measurements.
-                await asyncio.wait({attack}, timeout=5)
+                await asyncio.wait({attack}, timeout=HANG_SECONDS)
                 attack.cancel()
 
     @contextlib.asynccontextmanager

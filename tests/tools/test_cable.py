@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from firmware.boards import esp32_c6_devkitc_1 as pins
+from sim.hang import HANG_SECONDS
 from tests.support import enrolled
 from tests.support.enrolled import READY
 from tests.support.pty_board import PtyBoard
@@ -55,7 +56,7 @@ class Flood:
         """Wait until `data` has been typed again, at least `times` times."""
         with self._turn:
             end = self._times + times
-            assert self._turn.wait_for(lambda: self._times >= end, 15)
+            assert self._turn.wait_for(lambda: self._times >= end, HANG_SECONDS)
 
     def _type(self) -> None:
         while not self._over.is_set():
