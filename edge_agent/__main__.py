@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,17 +18,23 @@ if lacking("-m edge_agent", PACKAGES):
 from edge_agent import answers, config, log, typed
 from edge_agent.agent import Agent
 from edge_agent.answers import Answer
+from edge_agent.doctor import examine
+from edge_agent.enrolment import enroll
 from edge_agent.notify import Notifier
 from protocol.command_line_cpython import DONE, INTERRUPTED, NO, UNUSABLE, Parser, error_line, failure
 from protocol.errors import ConfigError, MooringError, StorageError
 
 OK, FAILED = DONE, NO
+WATCH_SECONDS = 2.0
+"""Time between two answers of `status --watch`."""
 
 _ANSWERS: dict[str, Callable[[config.Config, argparse.Namespace], Answer]] = {
     "check-config": lambda settings, _options: answers.check_config(settings),
     "status": lambda settings, _options: answers.status_of(settings),
     "queue": lambda settings, options: answers.queue(settings, with_quarantine=options.quarantine),
     "locks": lambda settings, _options: answers.locks(settings),
+    "enroll": lambda settings, _options: enroll(settings),
+    "doctor": lambda settings, options: examine(settings, colour=_colour() and not options.json),
 }
 
 _EPILOG = """\
@@ -39,7 +46,7 @@ configuration:
 
 exit codes:
   0  done; for status: the agent runs and the broker is connected
-  1  it failed, for the reason that is printed (disk, another agent, …)
+  1  it failed, or doctor or check-config found something bad, for the reason that is printed (disk, another agent, …)
   2  the command line or the configuration cannot be used; the message says what to change
   3  status only: the agent does not run, has never run here, or has no broker
 
@@ -84,12 +91,23 @@ def _perform(options: argparse.Namespace) -> int:
     if options.command == "config":
         print(config.default_text(), end="")
         return OK
-    settings = config.load(options.config, os.environ)
+    settings = config.load(options.config, os.environ, with_files=options.command != "enroll")
     if options.command == "run":
         return _run(settings, options)
-    answer = _ANSWERS[options.command](settings, options)
-    print(json.dumps(answer.facts) if options.json else "\n".join(answer.lines))
-    return answer.code
+    while True:
+        answer = _ANSWERS[options.command](settings, options)
+        watching = getattr(options, "watch", False)
+        if watching and sys.stdout.isatty() and not options.json:
+            print("\x1b[H\x1b[2J", end="")  # put the cursor into the first place, and clear the screen
+        print(json.dumps(answer.facts) if options.json else "\n".join(answer.lines), flush=watching)
+        if not watching:
+            return answer.code
+        time.sleep(WATCH_SECONDS)
+
+
+def _colour() -> bool:
+    """Return True if stdout is a terminal that shows colours. See https://no-color.org."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _fail(error: MooringError, options: argparse.Namespace) -> int:
@@ -122,12 +140,15 @@ def parser() -> Parser:
     run = add("run", "run the agent until SIGTERM or SIGINT; logs go to stdout", with_json=False)
     run.add_argument("--json-log", action="store_true", help="log one JSON object a line, whatever log.json says")
     add("check-config", "check the configuration, try what it names on this machine, and show what is in force")
-    add("status", "say whether the agent works: broker, locks, outbox")
+    working = add("status", "say whether the agent works: broker, locks, outbox")
+    working.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
     queue = add("queue", "show what waits for a receipt, by lock, and what was set aside")
     queue.add_argument(
         "--quarantine", action="store_true", help="list each record that was set aside or refused in error, and why"
     )
     add("locks", "list the locks: whether each is in reach, when it was last seen, and what waits for it")
+    add("enroll", "make the keys of this edge, and say whom to give what; nothing that exists is replaced")
+    add("doctor", "look at everything that the agent depends on, and say what to do")
     text = "print an annotated default configuration"
     commands.add_parser("config", help=text, description=text[0].upper() + text[1:] + ".")
     return top

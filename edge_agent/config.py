@@ -140,12 +140,13 @@ def default_text() -> str:
     return DEFAULT_TOML.read_text(encoding="utf-8")
 
 
-def load(path: Path | None, environment: Mapping[str, str]) -> Config:
+def load(path: Path | None, environment: Mapping[str, str], *, with_files: bool = True) -> Config:
     """Read the settings from `path`, else from the file that MOORING_EDGE_CONFIG names, else from DEFAULT_PATH.
 
-    DEFAULT_PATH may be missing. Settings that can never work are refused here, for every command. Raises ConfigError:
-    `config.missing` or `config.unreadable` for the file, `config.syntax` if it is not TOML, `config.unknown_key`,
-    `config.type` or `config.value` for a setting, and `config.file` for a file that a setting names.
+    DEFAULT_PATH may be missing. Settings that can never work are refused here, for every command. Without `with_files`,
+    the TLS files that a setting names need not exist yet. Raises ConfigError: `config.missing` or `config.unreadable`
+    for the file, `config.syntax` if it is not TOML, `config.unknown_key`, `config.type` or `config.value` for a
+    setting, and `config.file` for a file that a setting names.
     """
     named = path or (Path(environment[ENVIRONMENT_CONFIG]) if environment.get(ENVIRONMENT_CONFIG) else None)
     file = config_file.read(named or DEFAULT_PATH)
@@ -159,7 +160,10 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in (ENVIRONMENT_CONFIG, ENVIRONMENT_PASSWORD):
             key = _key_of(variable, settings.known)
             settings.set(key, _from_text(text, settings.known[key], variable), variable)
-    return _build(settings, file.path if file else None, environment)
+    loaded = _build(settings, file.path if file else None, environment)
+    if with_files and loaded.mqtt.ca:
+        tls.context(loaded.mqtt.ca, loaded.mqtt.cert, loaded.mqtt.key)
+    return loaded
 
 
 class _Settings:
@@ -348,8 +352,6 @@ def _check_tls(settings: _Settings) -> None:
         raise ConfigError(
             "config.value", f"{settings.says('mqtt.cert')} needs mqtt.ca: without it there is no TLS. Set mqtt.ca."
         )
-    if ca:
-        tls.context(ca, cert, key)
 
 
 def _check_directory(settings: _Settings) -> None:
