@@ -40,6 +40,13 @@ def test_rules_and_dashboard_use_only_metrics_that_exist(name: str) -> None:
     assert len(used) >= 8 and used - known() == set()
 
 
+def test_the_page_for_the_night_says_what_each_alarm_means() -> None:
+    rules = (FOLDER / "mooring-edge.rules.yml").read_text(encoding="utf-8")
+    page = (FOLDER.parent / "docs/edge-agent-service.md").read_text(encoding="utf-8")
+    alarms = re.findall(r"- alert: (\w+)", rules)
+    assert len(alarms) > 5 and re.findall(r"^\| `(Mooring\w+)` \|", page, re.MULTILINE) == alarms
+
+
 def test_the_dashboard_has_a_panel_for_each_thing_and_no_two_at_one_place() -> None:
     board = json.loads((FOLDER / "mooring-edge.dashboard.json").read_text(encoding="utf-8"))
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]
