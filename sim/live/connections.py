@@ -8,6 +8,7 @@ the longest time is closed at once.
 import asyncio
 import contextlib
 import itertools
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,13 @@ events.
 """
 REQUEST_SECONDS = 5.0
 """Longest time until a request has arrived, counted from the beginning of the connection or of the request."""
+
+_AT_ONCE = 16
+"""Maximum number of connections that the server takes before it reads what the earlier ones have sent. If it took more
+than CONNECTIONS, it would close a connection whose whole request has arrived already.
+"""
+_WAITING = 128
+"""Number of connections that the system keeps until the server takes them."""
 
 _moments = itertools.count()
 """Numbers that tell which of two connections became idle first."""
@@ -45,8 +53,15 @@ class Server(uvicorn.Server):
                 server_header=False,
                 headers=list(HEADERS.items()),
                 timeout_graceful_shutdown=1,
+                backlog=_AT_ONCE,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take connections. asyncio takes as many at once as its backlog says, and more may wait."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(_WAITING)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

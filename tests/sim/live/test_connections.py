@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from starlette.responses import PlainTextResponse
@@ -69,6 +70,26 @@ def test_silent_connections_keep_nobody_out() -> None:
             # The server has closed the oldest connections. With the visitor, there were seven connections too many.
             await time_passes(lambda: sum(reader.at_eof() for reader, _ in silent) == 7)
             assert [reader.at_eof() for reader, _ in silent] == [True] * 7 + [False] * (CONNECTIONS - 1)
+
+    stepped_time.run(story)
+
+
+def test_half_sent_requests_that_come_all_at_once_keep_nobody_out_whose_request_has_arrived() -> None:
+    async def story() -> None:
+        async with server() as connect, AsyncExitStack() as sockets:
+            address = (await connect(b""))[1].get_extra_info("peername")
+
+            def sent(data: bytes) -> socket.socket:
+                """Connect and send, while the server gets no turn."""
+                made = sockets.enter_context(socket.create_connection(address))
+                made.sendall(data)
+                return made
+
+            visitor = sent(WHOLE)
+            for _ in range(CONNECTIONS + 10):
+                sent(WHOLE[:9])
+            visitor.setblocking(False)
+            assert (await asyncio.get_running_loop().sock_recv(visitor, 15)) == b"HTTP/1.1 200 OK"
 
     stepped_time.run(story)
 
