@@ -152,6 +152,7 @@ class Agent:
             tasks.create_task(keep("uplink", self.uplink.run, self.faults))
             tasks.create_task(keep("housekeeping", self._tick, self.faults))
             tasks.create_task(keep("roster", self._roster.run, self.faults))
+            tasks.create_task(keep("radio", self.rotation.care.run, self.faults))
             if self._settings.monitor.port:
                 monitor = Monitor(self.vitals.text, self.vitals.unhealthy, self.vitals.unready)
                 tasks.create_task(keep("monitor", lambda: monitor.run(self._settings.monitor.port), self.faults))

@@ -1,10 +1,16 @@
 """Scanning for locks that advertise."""
 
+import asyncio
+from typing import Final
+
 from bleak import BleakScanner
 
 from edge_agent.lock_connection import RADIO_FAILURES
 from protocol import link
 from protocol.errors import TransportError
+
+MARGIN_SECONDS: Final = 10.0
+"""How much longer than the scan itself its calls may take. BlueZ answers at once or never."""
 
 
 async def discover(timeout: float = 10.0) -> list[tuple[str, bytes]]:
@@ -14,7 +20,8 @@ async def discover(timeout: float = 10.0) -> list[tuple[str, bytes]]:
     Raises TransportError `radio.unavailable`.
     """
     try:
-        found = await BleakScanner.discover(timeout=timeout, return_adv=True, service_uuids=[link.SERVICE])
+        async with asyncio.timeout(timeout + MARGIN_SECONDS):
+            found = await BleakScanner.discover(timeout=timeout, return_adv=True, service_uuids=[link.SERVICE])
     except RADIO_FAILURES as error:
         raise TransportError("radio.unavailable", f"cannot scan ({error}). Check that bluetoothd runs.") from error
     locks = []

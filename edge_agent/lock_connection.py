@@ -64,6 +64,14 @@ closed bus.
 _T = TypeVar("_T")
 
 
+class StuckError(TransportError):
+    """BlueZ has not answered in time, or says that an earlier call still goes on."""
+
+
+class _OverdueError(Exception):
+    """A call of the backend has not returned in time."""
+
+
 class LockConnection:
     """The connection to the lock at one Bluetooth address.
 
@@ -328,19 +336,23 @@ def _calling(code: str) -> Iterator[None]:
         raise TransportError(code, "the radio gave up the call. It is tried again.") from None
     except BleakDeviceNotFoundError as error:
         raise TransportError(code, "out of radio range or without power") from error
+    except _OverdueError as error:
+        raise StuckError(code, "the radio did not answer in time") from error
     except TimeoutError as error:
         raise TransportError(code, "the radio did not answer in time") from error
     except RADIO_FAILURES as error:
         # The text of this error is from BlueZ and may quote the peer. So the text is shortened and made printable.
         text = "".join(c if c.isprintable() else "?" for c in str(error)[:200])
-        advice = "If this stays, restart bluetooth.service." if "InProgress" in text else "It is tried again."
-        raise TransportError(code, f"{type(error).__name__}: {text}. {advice}") from error
+        told = f"{type(error).__name__}: {text}"
+        if "InProgress" in text:
+            raise StuckError(code, f"{told}. If this stays, restart bluetooth.service.") from error
+        raise TransportError(code, f"{told}. It is tried again.") from error
     except Exception as error:
         raise FaultError(error) from error
 
 
 async def _in_time(call: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Await a call of the backend for at most `seconds`. Raises TimeoutError, and what the call raises.
+    """Await a call of the backend for at most `seconds`. Raises _OverdueError, and what the call raises.
 
     The call is a task of its own. So a backend that never returns, even when it is cancelled, keeps nobody waiting. In
     Python 3.11, a result that arrives at the same moment can hide a cancellation inside a backend (cpython#86296). The
@@ -354,7 +366,7 @@ async def _in_time(call: Coroutine[Any, Any, None], seconds: float) -> None:
         raise
     if not done:
         _give_up(task)
-        raise TimeoutError
+        raise _OverdueError
     task.result()
 
 

@@ -30,7 +30,7 @@ from edge_agent import log
 from edge_agent.backoff import Backoff, until
 from edge_agent.credentials import Credentials
 from edge_agent.faults import FaultError, Faults, cancelled
-from edge_agent.lock_connection import CONNECT_SECONDS, HELLO_SECONDS, LockConnection
+from edge_agent.lock_connection import CONNECT_SECONDS, HELLO_SECONDS, LockConnection, StuckError
 from edge_agent.rotation import Member, Rotation, Turn
 from protocol import link
 from protocol import record as record_format
@@ -149,8 +149,15 @@ class LockLink:
                 whose = {"address": self.address, "lock": self._lock_id}
                 if isinstance(error, FaultError):
                     self._faults.note(error, **whose)
+                self._note_radio(error)
                 log.event("link.lost", **whose, code=error.code, reason=error.message, retry_seconds=round(wait, 2))
                 self._rotation.over(member, self._answered, wait)
+
+    def _note_radio(self, error: MooringError) -> None:
+        if isinstance(error, StuckError):
+            self._rotation.care.note_stuck()
+        elif error.code == "lock.foreign":
+            self._rotation.care.note_stale(self.address)
 
     async def _next_turn(self, member: Member) -> Turn:
         if self._opened is None:

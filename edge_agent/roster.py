@@ -140,6 +140,7 @@ class Roster:
             try:
                 self._take(await self._search(self._settings.scan_seconds))
             except TransportError as error:
+                self._rotation.care.note_stuck()
                 log.event("radio.unavailable", code=error.code, reason=error.message)
             await until(self._look, self._settings.scan_every_seconds)
 

@@ -39,6 +39,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge_agent.radio_care import RadioCare
+
 CONNECTIONS: Final = 5
 """Number of connections that any adapter holds. The adapter of a Raspberry Pi and most USB adapters hold 5 to 7."""
 SIDE_PLACES: Final = 2
@@ -151,6 +153,8 @@ class Rotation:
         self._silent: Turn | None = None
         self._oldest_silent_next = True
         self._timer: asyncio.TimerHandle | None = None
+        self.care = RadioCare(self.welcome)
+        """What the agent does if the adapter is stuck."""
         self.longest_wait = 0.0
         """The longest time so far, in seconds, between two visits to a lock that answered both times. `bound` is its
         limit, as long as no lock joins."""
@@ -202,6 +206,7 @@ class Rotation:
         if member.silent and len(self._members) > 1 and all(other.silent for other in self._members):
             self.welcome()
         member.silent, member.failures, member.seen = False, 0, self._now()
+        self.care.note_answer()
         if member.asked_at is not None and member.begun is not None:
             self.longest_wait = max(self.longest_wait, member.begun - member.asked_at)
         turn = member.turn

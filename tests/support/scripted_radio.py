@@ -86,6 +86,7 @@ class Ether:
         self.clients: dict[str, Client] = {}
         self.trying: set[str] = set()
         self.most_trying = 0
+        self.scan_hangs = False
         self.on_scan: Callable[[], None] = lambda: None
 
     def moments(self, address: str) -> list[float]:
@@ -126,6 +127,8 @@ class Scanner(BaseBleakScanner):
 
     async def start(self) -> None:
         self.seen_devices = {}
+        if self._ether.scan_hangs:
+            await asyncio.get_running_loop().create_future()
         self._ether.on_scan()
         for address, peer in self._ether.peers.items():
             data = AdvertisementData(None, {link.COMPANY: peer.prefix}, {}, [link.SERVICE], None, peer.rssi, ())
