@@ -43,6 +43,28 @@ def test_a_record_is_there_again_after_a_reboot() -> None:
     assert [note for _, _, note in again.entries_from(1)] == [NOTE] * 20
 
 
+@pytest.mark.parametrize("sectors", [8, 12])
+@pytest.mark.parametrize("moved", [-3, -1, 1, 3])
+def test_a_journal_whose_partition_moves_gives_what_is_left_of_it_in_order_and_goes_on(
+    moved: int, sectors: int
+) -> None:
+    """A new partition table lets the journal begin `moved` sectors later, with another number of sectors."""
+    device = MemoryFlash(8)
+    journal = Journal(device)
+    made = [append(journal) for _ in range(30)]
+    around = b"\xff" * (16 * SECTOR)
+    begins = 16 * SECTOR + moved * SECTOR
+    content = (around + device.content + around)[begins : begins + sectors * SECTOR]
+    flash = MemoryFlash(sectors, content)
+    left = contents(Journal(flash))
+    numbers = [number for number, _ in left]
+    assert 0 < len(left) <= len(made)
+    assert numbers == list(range(numbers[0], numbers[0] + len(left)))
+    assert [each for _, each in left] == [made[number - 1] for number in numbers]
+    after = append(Journal(flash))
+    assert contents(Journal(flash)) == [*left, (numbers[-1] + 1, after)]
+
+
 def test_a_record_that_does_not_continue_the_chain_is_refused() -> None:
     journal = Journal(MemoryFlash(8))
     append(journal)
