@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from firmware.crypto.curve import Curve, decode_point, encode_point
+from firmware.crypto import ecdsa, sm2
+from firmware.crypto.curve import Curve, decode_point, encode_point, find_curve
+from firmware.crypto.secret_multiples import multiply_base
+from firmware.crypto.sm3 import sm3
 from protocol import crypto_cpython
 from tests.support.crypto_calls import RUNTIMES, Call
 from tests.support.plain_curve import CURVES
@@ -80,6 +83,37 @@ def test_a_zero_digest_does_not_make_any_signature_good(run: Run) -> None:
     zero = bytes(32)
     forged = P256.base[0].to_bytes(32, "big") + b"\x01".rjust(32, b"\x00")
     assert run([("ecdsa.verify", ["P-256", PUBLIC, zero, forged])]) == [False]
+
+
+@pytest.mark.parametrize("name", ["P-256", "P-384", "P-521"])
+def test_a_signature_whose_sum_is_infinity_is_rejected(name: str) -> None:
+    """The owner of a key can choose r so that e + r d = 0. Then the sum of the two points is infinity for every s."""
+    curve, private = find_curve(name), 7
+    n, public = curve.n, encode_point(curve, multiply_base(curve, private))
+    digest = crypto_cpython.digest("SHA-256", MESSAGE)
+    e, x = int.from_bytes(digest, "big"), multiply_base(curve, 3)[0]
+    good = (x % n, pow(3, -1, n) * (e + x * private) % n)
+    infinite = [(-e * pow(private, -1, n) % n, s) for s in (1, 3, n - 1)]
+    verdicts = [
+        ecdsa.verify(name, public, digest, b"".join([part.to_bytes(curve.size, "big") for part in signature]))
+        for signature in [good, *infinite]
+    ]
+    assert verdicts == [True, False, False, False]
+
+
+def test_an_sm2_signature_whose_sum_is_infinity_is_rejected() -> None:
+    """The owner of a key can choose r so that s + (r + s) d = 0."""
+    curve, private = find_curve("SM2"), 7
+    n, public = curve.n, encode_point(curve, multiply_base(curve, private))
+    e = int.from_bytes(sm3(sm2.identity_digest(public), MESSAGE), "big")
+    r = (e + multiply_base(curve, 3)[0]) % n
+    good = (r, pow(1 + private, -1, n) * (3 - r * private) % n)
+    infinite = [((-s * pow(private, -1, n) - s) % n, s) for s in (1, 3, n - 1)]
+    verdicts = [
+        sm2.verify(public, (MESSAGE,), b"".join([part.to_bytes(32, "big") for part in signature]))
+        for signature in [good, *infinite]
+    ]
+    assert verdicts == [True, False, False, False]
 
 
 def _bad_points(curve: Curve) -> list[bytes]:
