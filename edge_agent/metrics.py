@@ -21,7 +21,9 @@ class Numbers:
     """What an agent knows of itself at one moment. All times are in epoch seconds; None means not known.
 
     `lock_versions` has the software version of each lock in reach. `silent` counts own locks that were not heard for
-    long. `clock_offset` is the province's time minus the time of this machine.
+    long. `clock_offset` is the province's time minus the time of this machine. Three numbers, in seconds, are about the
+    time between two visits to a lock that answers: `visit_limit` is its limit, or None while all links stay open.
+    `visit_longest` is the longest such time so far. `visit_oldest` is the longest one that goes on now.
     """
 
     broker: bool
@@ -38,6 +40,9 @@ class Numbers:
     certificate_end: float | None
     pass_issued: float | None
     faults: Mapping[str, int]
+    visit_limit: float | None = None
+    visit_longest: float = 0.0
+    visit_oldest: float = 0.0
 
 
 def text(numbers: Numbers) -> str:
@@ -55,6 +60,11 @@ def _lines(numbers: Numbers) -> Iterable[str]:
     yield from _many(
         "locks_software", "Locks in reach, by software version.", "version", Counter(numbers.lock_versions)
     )
+    if numbers.visit_limit is not None:
+        yield from _one("visit_limit_seconds", "gauge", "Limit of the time between two visits.", numbers.visit_limit)
+    longest, oldest = numbers.visit_longest, numbers.visit_oldest
+    yield from _one("visit_longest_seconds", "gauge", "Longest time between two visits to a lock so far.", longest)
+    yield from _one("visit_oldest_seconds", "gauge", "Age of the oldest last visit to a lock.", oldest)
     yield from _one("strangers", "gauge", "Addresses that claim an own lock without proof.", numbers.strangers)
     yield from _one("batches_under_way", "gauge", "Batches without a receipt.", numbers.under_way)
     yield from _one(

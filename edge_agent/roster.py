@@ -68,7 +68,8 @@ class Roster:
         search: Search,
     ) -> None:
         self.locks = locks
-        self._rotation = rotation
+        self.rotation = rotation
+        """Says when which lock has its turn."""
         self._settings, self._credentials, self._outbox, self._faults = settings, credentials, outbox, faults
         self._make, self._deliver, self._search = make, deliver, search
         self._sightings = Sightings(lambda: asyncio.get_running_loop().time())
@@ -105,7 +106,7 @@ class Roster:
     def passes_changed(self) -> None:
         """Serve the locks that the new passes list, at the addresses where they proved themselves. Drop all others."""
         # A lock that refused our pass is silent. It may accept the new one.
-        self._rotation.welcome()
+        self.rotation.welcome()
         if self._tasks is None or self._settings.addresses:
             return
         self._look.set()
@@ -140,12 +141,12 @@ class Roster:
             try:
                 self._take(await self._search(self._settings.scan_seconds))
             except TransportError as error:
-                self._rotation.care.note_stuck()
+                self.rotation.care.note_stuck()
                 log.event("radio.unavailable", code=error.code, reason=error.message)
             await until(self._look, self._settings.scan_every_seconds)
 
     def _take(self, found: list[tuple[str, bytes]]) -> None:
-        self._rotation.heard(address for address, _ in found)
+        self.rotation.heard(address for address, _ in found)
         others = [(address, prefix) for address, prefix in found if address not in self.locks]
         claims = [(address, self._credentials.claimed(prefix)) for address, prefix in others]
         self._sightings.heard((address, lock_id) for address, lock_id in claims if lock_id is not None)
@@ -157,7 +158,7 @@ class Roster:
 
     def _is_wanted(self, lock_id: bytes) -> bool:
         return not any(
-            lock.lock_id == lock_id and not self._rotation.is_silent(address) for address, lock in self.locks.items()
+            lock.lock_id == lock_id and not self.rotation.is_silent(address) for address, lock in self.locks.items()
         )
 
     async def _try_strangers(self, newcomers: bool) -> None:
@@ -166,7 +167,7 @@ class Roster:
         Two of these tasks run at a time, and they take turns. Links to proven addresses do not wait for them.
         """
         while True:
-            async with self._rotation.strangers:
+            async with self.rotation.strangers:
                 address = self._sightings.next(self._is_wanted, newcomers)
                 if address is not None:
                     try:

@@ -273,6 +273,14 @@ class Rotation:
         now = self._now()
         return {member.address: self._unseen(member, now) for member in self._members}
 
+    @property
+    def oldest_visit_seconds(self) -> float:
+        """The longest time for which a lock that answers has not been connected now. Locks that were never connected
+        do not count."""
+        now = self._now()
+        ages = (self._unseen(member, now) for member in self._members if member.failures == 0)
+        return max((age for age in ages if age is not None), default=0.0)
+
     def _unseen(self, member: Member, now: float) -> float | None:
         if member.seen is None:
             return None

@@ -93,6 +93,9 @@ class Vitals:
             certificate_end=self._certificate_end(),
             pass_issued=self._credentials.issued_at or None,
             faults=self._faults.counts,
+            visit_limit=self._roster.rotation.bound_seconds,
+            visit_longest=self._roster.rotation.longest_wait,
+            visit_oldest=self._roster.rotation.oldest_visit_seconds,
         )
 
     def _count(self) -> tuple[inventory.Counts | None, frozenset[bytes]]:

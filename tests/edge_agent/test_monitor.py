@@ -51,6 +51,8 @@ def test_what_is_not_known_is_left_out() -> None:
     text = metrics.text(numbers(contents=None, last_receipt=None))
     assert "queue_records" not in text and "last_receipt" not in text and "certificate_end" not in text
     assert "certificate_end" in metrics.text(numbers(certificate_end=1.9e9))
+    assert "visit_limit" not in text and "mooring_edge_visit_oldest_seconds 0.0\n" in text
+    assert "mooring_edge_visit_limit_seconds 2040.0\n" in metrics.text(numbers(visit_limit=2040.0))
 
 
 def monitor(unhealthy: list[str], unready: list[str]) -> Monitor:

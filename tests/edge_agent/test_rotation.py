@@ -116,6 +116,7 @@ def test_each_of_200_locks_has_its_turn_within_the_bound_although_every_visit_ta
             assert house.rotation.longest_wait == max(house.waits())
             ages = house.rotation.unseen_seconds().values()
             assert all(age is not None and age <= seconds for age in ages)
+            assert house.rotation.oldest_visit_seconds == max(age for age in ages if age is not None)
             assert all(len(house.starts(address)) >= 1 for address in names(200))
             assert house.most_inside == {"line": connections - 2}
 
