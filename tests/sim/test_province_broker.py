@@ -21,6 +21,7 @@ from protocol.receipt import Receipt
 from protocol.trust import Issuer
 from sim import broker as brokers
 from sim.board.interpreter import ROOT
+from sim.hang import HANG_SECONDS
 from sim.platform import Guest, Platform
 from sim.ports import ReservedPort
 from sim.province import Province
@@ -171,7 +172,7 @@ def test_a_kill_between_commit_and_acknowledgement_loses_nothing_and_doubles_not
     )
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     courier.batch(*chain.records[:3])
-    assert process.wait(20) == -signal.SIGKILL
+    assert process.wait(HANG_SECONDS) == -signal.SIGKILL
     process.stdout.close()
     assert province.store.count() == 3, "what the dead one committed is there"
     assert courier.answers.empty(), "nobody was told, so nobody forgot anything"

@@ -14,6 +14,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from protocol import record, uplink
+from sim.hang import HANG_SECONDS
 from tests.support.signing_lock import SigningLock
 
 
@@ -104,7 +105,8 @@ class CountingProvince:
     def wait(self, condition: Callable[[], object]) -> None:
         """Wait until `condition()` holds. The condition is checked after each message."""
         with self._changed:
-            self._changed.wait_for(condition)
+            came = self._changed.wait_for(condition, HANG_SECONDS)
+        assert came, f"the province waits in vain; it has {len(self.committed)} records of {len(self.heard)} messages"
 
     def close(self) -> None:
         self._client.disconnect()

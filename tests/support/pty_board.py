@@ -26,6 +26,7 @@ from typing import Any
 from sim.board import flash, interpreter
 from sim.board.bus import BoardBus
 from sim.board.layout import SECTOR
+from sim.hang import HANG_SECONDS
 from sim.loopback import serving
 
 _RING = 260
@@ -188,7 +189,8 @@ class PtyBoard:
     def wait_for(self, text: str, times: int = 1) -> None:
         """Wait until the board has sent `text` at least `times` times."""
         with self._said:
-            self._said.wait_for(lambda: self._console.count(text.encode()) >= times)
+            said = self._said.wait_for(lambda: self._console.count(text.encode()) >= times, HANG_SECONDS)
+        assert said, f"the board has not said {text!r} {times} times: {self.console[-2000:]}"
 
     def __enter__(self) -> "PtyBoard":
         self._host, self._line = pty.openpty()
@@ -220,7 +222,7 @@ class PtyBoard:
                 os.close(descriptor)
 
     def _on_loop(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(15)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(HANG_SECONDS)
 
     async def _listen(self) -> None:
         self._servers = AsyncExitStack()
