@@ -74,17 +74,41 @@ def refused(status: int) -> TransportError:
     return TransportError("apdu.status", f"status word {status:04X}")
 
 
-def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended: bool = False) -> "Iterator[bytes]":
-    """Return `data` as chained commands of at most `size` data bytes each (clause 5.3.3).
+HEADS = 7
+"""Number of bytes before the data that `chain` overwrites."""
+
+
+def chain(
+    ins: int, p1: int, p2: int, room: memoryview, start: int, end: int, le: int, size: int, extended: bool = False
+) -> "Iterator[memoryview]":
+    """Yield the bytes of `room` from `start` to `end` as chained commands of at most `size` data bytes each (clause
+    5.3.3).
+
+    A command is a view of `room`, because a lock has no memory for copies. Its head is written before its data, over
+    bytes that were sent already. So take the next command only when the previous command was sent. At least HEADS bytes
+    before `start`, and two bytes after `end`, are overwritten.
 
     CLA is 10 (hexadecimal) in every command but the last. Only the last command carries Le, because the response to
-    each earlier command is a bare status word.
+    each earlier command is a bare status word. Raises FormatError `apdu.range` as `command` does.
     """
-    at = 0
-    while len(data) - at > size:
-        yield command(_CHAINING, ins, p1, p2, data[at : at + size], 0, extended)
-        at += size
-    yield command(0x00, ins, p1, p2, data[at:] if at else data, le, extended)  # a slice would be a copy
+    limit = EXTENDED_DATA if extended else SHORT_DATA
+    if not 0 < size <= limit or not 0 < le <= limit + 1:
+        raise FormatError("apdu.range", "more data or Le than this form of APDU can hold")
+    width = 2 if extended else 1
+    while True:
+        stop = min(end, start + size)
+        last = stop == end
+        head = bytes((0 if last else _CHAINING, ins, p1, p2)) + (b"\x00" if extended else b"")
+        if start < stop:
+            head += (stop - start).to_bytes(width, "big")
+        first = start - len(head)
+        room[first:start] = head
+        if last:
+            room[stop : stop + width] = (le & (0xFFFF if extended else 0xFF)).to_bytes(width, "big")
+            yield room[first : stop + width]
+            return
+        yield room[first:stop]
+        start = stop
 
 
 class Collector:
@@ -130,10 +154,11 @@ class Collector:
         return command(0, GET_RESPONSE, 0, 0, le=low or self._le, extended=not low and self._le > SHORT_DATA + 1)
 
 
-def wrap_do53(data: bytes) -> bytes:
-    """Return `data` in a discretionary data object, tag 53, with the shortest BER length (ISO/IEC 18013-5,
-    8.3.3.1.2)."""
-    size = len(data)
+def wrap_do53(room: memoryview, start: int, end: int) -> int:
+    """Put the bytes of `room` from `start` to `end` into a discretionary data object, tag 53, with the shortest BER
+    length (ISO/IEC 18013-5, 8.3.3.1.2). Return the start of this object, at most four bytes before `start`. Raises
+    FormatError `apdu.range`."""
+    size = end - start
     if size < 0x80:
         head = bytes((0x53, size))
     elif size < 0x100:
@@ -142,7 +167,8 @@ def wrap_do53(data: bytes) -> bytes:
         head = bytes((0x53, 0x82, size >> 8, size & 0xFF))
     else:
         raise FormatError("apdu.range", "too long for a data object")
-    return head + data
+    room[start - len(head) : start] = head
+    return start - len(head)
 
 
 def unwrap_do53(raw: memoryview) -> memoryview:

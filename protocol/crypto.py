@@ -60,6 +60,9 @@ if TYPE_CHECKING:
             """Encrypt with AES-GCM (128- or 256-bit key, 12-byte nonce). Return the ciphertext, followed by its 16-byte
             tag."""
 
+        def seal_gcm_in_place(self, key: bytes, nonce: bytes, room: memoryview, aad: bytes) -> None:
+            """Encrypt the bytes of `room` in place, except the last 16 bytes. These become the tag."""
+
         def open_gcm(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
             """Plaintext of `sealed`. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
 

@@ -126,6 +126,11 @@ def seal_gcm(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
     return AESGCM(key).encrypt(nonce, plaintext, aad)
 
 
+def seal_gcm_in_place(key: bytes, nonce: bytes, room: memoryview, aad: bytes) -> None:
+    """Encrypt the bytes of `room` in place, except the last 16 bytes. These become the tag."""
+    room[:] = seal_gcm(key, nonce, bytes(room[:-16]), aad)
+
+
 def open_gcm(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
     """Plaintext of `sealed`. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
     try:

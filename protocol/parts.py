@@ -57,7 +57,7 @@ class Parts:
     """Iterates over the parts of `message` for an ATT MTU of `mtu`. Raises FormatError `parts.empty` for an empty
     message."""
 
-    def __init__(self, message: bytes, mtu: int) -> None:
+    def __init__(self, message: "bytes | memoryview", mtu: int) -> None:
         if not message:
             raise FormatError("parts.empty", "an empty message has no parts")
         self._message = memoryview(message)

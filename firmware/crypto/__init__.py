@@ -30,6 +30,7 @@ __all__ = [
     "public",
     "random",
     "seal_gcm",
+    "seal_gcm_in_place",
     "sign",
     "verify",
 ]
@@ -42,6 +43,7 @@ prepare_signature = ecdsa.prepare
 public = keys.public
 random = generator.random
 seal_gcm = gcm.seal
+seal_gcm_in_place = gcm.seal_in_place
 
 
 def digest(name: str, *data: bytes) -> bytes:

@@ -55,17 +55,25 @@ def _count(cipher: BlockCipher, nonce: bytes, data: memoryview) -> None:
 def seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
     """Return the ciphertext of `plaintext`, followed by the tag.
 
+    Raises the errors of `seal_in_place`.
+    """
+    sealed = bytearray(len(plaintext) + _TAG)
+    sealed[:-_TAG] = plaintext
+    seal_in_place(key, nonce, memoryview(sealed), aad)
+    return bytes(sealed)
+
+
+def seal_in_place(key: bytes, nonce: bytes, room: memoryview, aad: bytes) -> None:
+    """Encrypt the bytes of `room` in place, except the last 16 bytes. These become the tag.
+
     Raises ValueError if the key does not have 16 or 32 bytes, or if the nonce does not have 12 bytes.
     """
     if len(nonce) != _NONCE:
         raise ValueError("GCM nonce of the wrong length")
     cipher = BlockCipher(key)
-    sealed = bytearray(len(plaintext) + _TAG)
-    ciphertext = memoryview(sealed)[: len(plaintext)]
-    ciphertext[:] = plaintext
+    ciphertext = room[:-_TAG]
     _count(cipher, nonce, ciphertext)
-    sealed[-_TAG:] = _tag(cipher, nonce, ciphertext, aad)
-    return bytes(sealed)
+    room[-_TAG:] = _tag(cipher, nonce, ciphertext, aad)
 
 
 def open_sealed(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:

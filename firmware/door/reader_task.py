@@ -50,7 +50,9 @@ class _TappedCard:
         self._flag.set()
         self._card = card
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: "Sink | None" = None) -> bytes:
+    async def transceive(
+        self, command: "bytes | memoryview", timeout_ms: int = 1000, sink: "Sink | None" = None
+    ) -> bytes:
         """See `firmware.nfc.Card`."""
         self._flag.clear()
         try:

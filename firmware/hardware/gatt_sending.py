@@ -19,7 +19,7 @@ STUCK_MS = 5000
 _NOT_CONNECTED = 107, 128  # ENOTCONN on Linux and in lwIP; the ESP32 port uses the numbers of lwIP
 
 
-async def send_message(message: bytes, mtu: int, write: "Callable[[bytes], None]") -> None:
+async def send_message(message: "bytes | memoryview", mtu: int, write: "Callable[[bytes], None]") -> None:
     """Split `message` into parts for an ATT MTU of `mtu`, and pass them to `write` one after the other.
 
     An OSError raised by `write` means that the stack cannot send now, or is not connected. Any other exception raised

@@ -71,7 +71,9 @@ class Session:
         """Wait for State = 01. Raises TransportError `ble.no_phone` if no phone comes in time, or the error of the
         latest attempt to connect."""
 
-    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> "bytes | memoryview":
+    async def exchange(
+        self, message: "bytes | memoryview", timeout_ms: int, on_phase: "OnPhase"
+    ) -> "bytes | memoryview":
         """Send `message`, and return the phone's answer, as `room.take` returns it.
 
         `timeout_ms` limits the wait for the first part of the answer. `STEP_MS` limits the wait for each further part.
@@ -205,7 +207,7 @@ class Session:
             raise lost()
         return connection
 
-    async def _send(self, message: bytes) -> None:
+    async def _send(self, message: "bytes | memoryview") -> None:
         connection = self._peer()
 
         def write(part: bytes) -> None:

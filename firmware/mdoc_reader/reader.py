@@ -32,7 +32,7 @@ from protocol.mdoc import ble, session
 from protocol.mdoc.engagement import Nfc
 from protocol.mdoc.handover import handover_request
 from protocol.mdoc.nfc_engagement import NfcEngagement
-from protocol.mdoc.request import build_device_request
+from protocol.mdoc.request import device_request
 from protocol.mdoc.session import ReaderSession, error_status
 
 TYPE_CHECKING = False
@@ -117,7 +117,7 @@ class _Line:
         self.received = 0
 
     async def transceive(
-        self, command: bytes, timeout_ms: int = STEP_MS, sink: "ResponseBuffer | None" = None
+        self, command: "bytes | memoryview", timeout_ms: int = STEP_MS, sink: "ResponseBuffer | None" = None
     ) -> bytes:
         self.round_trips += 1
         self.count(len(command), 0)
@@ -229,17 +229,17 @@ class Reading:
             own = ReaderSession(self._crypto, self._e_reader_private, public, handover.engagement, handover.item())
         if own is None:
             raise TransportError("session.state", "the session is over")
-        request = own.request(
-            build_device_request(self._crypto, items, own.transcript, reader_auth_private, reader_chain)
+        room = self._buffer.room()
+        start, end = own.request(
+            device_request(self._crypto, items, own.transcript, reader_auth_private, reader_chain), room
         )
-        on_phase("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=len(request))
+        on_phase("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=end - start)
         if self._session is None:
             await retrieval.ready(on_phase)
         self._session = None
         began = ticks.now()
-        exchange = retrieval.exchange(request, CONSENT_MS, on_phase)
-        request = b""  # frees memory for the answer
-        data = await self._open(own, await exchange, last)
+        answer = await retrieval.exchange(room, start, end, CONSENT_MS, on_phase)
+        data = await self._open(own, answer, last)
         on_phase("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
         presentation = Presentation(data, own, self._e_reader_private, self._curve, retrieval.carrier, line)
         on_phase("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
@@ -335,7 +335,7 @@ def _retrieval(
         raise RefusedError("reader.no_carrier", "the mdoc offers no retrieval method that this door supports")
     ident = ble.ident(crypto, handover.engagement.e_device_key_bytes)
     longest = MAX_ENCRYPTED_RESPONSE + _FRAME_BYTES
-    return _BleRetrieval(line, mdoc_ble.session(offer, ident, longest, buffer))
+    return _BleRetrieval(line, mdoc_ble.session(offer, ident, longest, buffer), buffer)
 
 
 def _ended(status: "int | None") -> MooringError:
@@ -369,45 +369,43 @@ class _NfcRetrieval:
     async def ready(self, _on_phase: "OnPhase") -> None:
         """Do nothing, because the mdoc is at the reader already."""
 
-    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> memoryview:
-        """Send `message` and return the mdoc's answer. `timeout_ms` is the limit for the first response, and `STEP_MS`
-        for each later response."""
+    async def exchange(
+        self, room: memoryview, start: int, end: int, timeout_ms: int, on_phase: "OnPhase"
+    ) -> memoryview:
+        """Send the message that is in `room` from `start` to `end`, and return the mdoc's answer. `timeout_ms` is the
+        limit for the first response, and `STEP_MS` for each later response."""
         buffer = self._buffer
         collector = apdu.Collector(buffer, MAX_ENCRYPTED_RESPONSE, self._le)
-        more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, on_phase, buffer))
+        last = await self._send(room, start, end, self._le, self._extended)
+        # This is said before the last command, because the response to that command is the answer. The card answers
+        # when it has the whole command, so the answer may take the memory of the command.
+        on_phase("mdoc.asked")
+        buffer.sent()
+        more = collector.push(await self._line.transceive(last, timeout_ms, buffer))
         while more is not None:
             more = collector.push(await self._line.transceive(more, STEP_MS, buffer))
         return apdu.unwrap_do53(buffer.take())
 
     async def farewell(self, message: bytes) -> None:
         """Tell the mdoc that the session is over. Raises TransportError if the mdoc does not answer."""
-        await self._send(message, apdu.SHORT_DATA + 1, False, _FAREWELL_MS)
+        start = apdu.HEADS + 4  # four bytes for the head of the data object
+        room = memoryview(bytearray(start) + message + bytes(2))
+        last = await self._send(room, start, start + len(message), apdu.SHORT_DATA + 1, False)
+        await self._line.transceive(last, _FAREWELL_MS)
 
     def close(self) -> None:
         """Do nothing, because the caller releases the card."""
 
-    async def _send(
-        self,
-        message: bytes,
-        le: int,
-        extended: bool,
-        timeout_ms: int,
-        on_phase: "OnPhase | None" = None,
-        sink: "ResponseBuffer | None" = None,
-    ) -> bytes:
-        """Send `message` in a data object, with as many ENVELOPE commands as needed. Returns the answer to the last
-        command. If there is a `sink`, the data of this answer goes into the sink."""
+    async def _send(self, room: memoryview, start: int, end: int, le: int, extended: bool) -> memoryview:
+        """Send the message in a data object, with as many ENVELOPE commands as needed. Return the last command, which
+        is not sent yet."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
-        last = None
-        for command in apdu.chain(apdu.ENVELOPE, 0, 0, apdu.wrap_do53(message), le, size, extended):
-            if last is not None:
-                apdu.expect_ok(await self._line.transceive(last))
-            last = command
-        assert last is not None
-        if on_phase is not None:
-            # `on_phase` is called before the last command, because the response to that command is the answer.
-            on_phase("mdoc.asked")
-        return await self._line.transceive(last, timeout_ms, sink)
+        start = apdu.wrap_do53(room, start, end)
+        for command in apdu.chain(apdu.ENVELOPE, 0, 0, room, start, end, le, size, extended):
+            if command[0] == 0:
+                return command
+            apdu.expect_ok(await self._line.transceive(command))
+        raise AssertionError
 
 
 class _BleRetrieval:
@@ -415,9 +413,10 @@ class _BleRetrieval:
 
     carrier = "ble"
 
-    def __init__(self, line: _Line, own: "Session") -> None:
+    def __init__(self, line: _Line, own: "Session", buffer: ResponseBuffer) -> None:
         self._line = line
         self._session = own
+        self._buffer = buffer
 
     async def begin(self, on_phase: "OnPhase") -> None:
         """Start waiting for the phone over BLE, and release the card."""
@@ -432,10 +431,17 @@ class _BleRetrieval:
         await self._session.ready()
         on_phase("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
 
-    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> "bytes | memoryview":
-        """Send `message` and return the mdoc's answer."""
+    async def exchange(
+        self, room: memoryview, start: int, end: int, timeout_ms: int, on_phase: "OnPhase"
+    ) -> "bytes | memoryview":
+        """Send the message that is in `room` from `start` to `end`, and return the mdoc's answer."""
         sent, received = self._session.sent, self._session.received
-        answer = await self._session.exchange(message, timeout_ms, on_phase)
+
+        def asked(event: str, **facts: "Any") -> None:
+            self._buffer.sent()  # the stack has copied the last part
+            on_phase(event, **facts)
+
+        answer = await self._session.exchange(room[start:end], timeout_ms, asked)
         self._line.count(self._session.sent - sent, self._session.received - received)
         on_phase("ble.answered", parts=self._session.parts_received, bytes=self._session.received)
         return answer

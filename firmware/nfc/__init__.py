@@ -28,7 +28,9 @@ if TYPE_CHECKING:
         """Maximum number of data bytes in a response: 256 for a driver with short APDUs only, more with extended APDUs.
         """
 
-        async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Sink | None = None) -> bytes:
+        async def transceive(
+            self, command: bytes | memoryview, timeout_ms: int = 1000, sink: Sink | None = None
+        ) -> bytes:
             """Send a command APDU and return the response APDU. If there is a `sink`, the data of the response goes
             there as it comes, and only the status word is returned.
 

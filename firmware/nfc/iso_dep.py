@@ -127,7 +127,7 @@ class IsoDep:
         self._limit = limit
         self._most_silences = silences
         self._number = 0
-        self._command = b""
+        self._command: "bytes | memoryview" = b""
         self._at = 0
         self._taken = bytearray()
         self._size = 0
@@ -137,7 +137,7 @@ class IsoDep:
         self._silences = 0
         self._asked = False
 
-    def start(self, command: bytes, sink: "Sink | None" = None) -> bytes:
+    def start(self, command: "bytes | memoryview", sink: "Sink | None" = None) -> bytes:
         """Return the first block of `command`. Any earlier exchange must be complete. If there is a `sink`, the
         response except its last two bytes goes there."""
         self._command, self._at = command, 0
@@ -246,7 +246,7 @@ async def activate(
 async def exchange(
     protocol: IsoDep,
     fwt_ms: int,
-    command: bytes,
+    command: "bytes | memoryview",
     transceive: "Transceive",
     timeout_ms: int,
     sink: "Sink | None" = None,

@@ -99,7 +99,9 @@ class Pn532Card:
         self._gone = False
         self._released = False
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: "Sink | None" = None) -> bytes:
+    async def transceive(
+        self, command: "bytes | memoryview", timeout_ms: int = 1000, sink: "Sink | None" = None
+    ) -> bytes:
         """See `firmware.nfc.Card`."""
         if self._gone or self._released:
             raise TransportError("nfc.gone", "the card is gone")

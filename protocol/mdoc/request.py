@@ -22,15 +22,15 @@ def reader_authentication(session_transcript: bytes, items: cbor.Encoded) -> byt
     return cbor.wrap(cbor.encode(["ReaderAuthentication", cbor.Raw(session_transcript), items])).raw
 
 
-def build_device_request(
+def device_request(
     crypto: "Crypto",
     items: "dict[str, dict[str, list[str]]]",
     session_transcript: bytes,
     reader_auth_private: bytes,
     reader_chain: "list[bytes]",
     intent_to_retain: bool = True,
-) -> bytes:
-    """Return an encoded DeviceRequest. The request has one signed DocRequest for each document type of `items`.
+) -> "dict[str, Any]":
+    """Return a DeviceRequest, to be encoded. The request has one signed DocRequest for each document type of `items`.
 
     `items` is {document type: {namespace: [element]}}. `session_transcript` is encoded and untagged.
     `reader_auth_private` is the P-256 key of the first certificate of `reader_chain` (DER, root left out). For every
@@ -44,4 +44,4 @@ def build_device_request(
         content = reader_authentication(session_transcript, asked)
         auth = cose.sign1(crypto, reader_auth_private, content, unprotected={cose.X5CHAIN: chain}, detached=True)
         requests.append({"itemsRequest": asked, "readerAuth": auth})
-    return cbor.encode({"version": VERSION, "docRequests": requests})
+    return {"version": VERSION, "docRequests": requests}

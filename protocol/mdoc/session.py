@@ -19,6 +19,10 @@ _READER_IV = bytes(8)
 _MDOC_IV = bytes(7) + b"\x01"
 _TAG_LENGTH = const(16)
 
+HEADS = 12
+"""Number of bytes before a message with a request that the carrier may use for its heads."""
+_DATA = const(24)  # Offset of the encrypted data. Before the data, HEADS bytes and at most 9 bytes of CBOR have room.
+
 
 def session_transcript(device_engagement_bytes: bytes, e_reader_key_bytes: bytes, handover: "Any") -> bytes:
     """Return SessionTranscript (clause 9.1.5.1), encoded and untagged.
@@ -95,11 +99,30 @@ class ReaderSession:
         self._sent = 0
         self._received = 0
 
-    def request(self, request: bytes) -> bytes:
-        """Return the message with the encoded DeviceRequest `request`. The first message is SessionEstablishment, and
-        all later messages are SessionData."""
-        first, data = not self._sent, self._seal(request)
-        return cbor.encode({"eReaderKey": self._e_reader_key, "data": data}) if first else session_data(data, None)
+    def request(self, request: "Any", room: memoryview) -> "tuple[int, int]":
+        """Write the message with the DeviceRequest `request`, an item for `cbor.encode`, into `room`. Return the
+        offsets of the message's start and end. The first message is SessionEstablishment, and all later messages are
+        SessionData.
+
+        The request is encoded and encrypted in place. Before the message, HEADS bytes are free for the carrier's heads.
+        Raises FormatError `cbor.memory` if the message does not fit into `room`.
+        """
+        if self._sk_reader is None:
+            raise _closed()
+        first = not self._sent
+        self._sent += 1
+        end = cbor.encode_into(request, room, _DATA) + _TAG_LENGTH
+        # The members are in the order of deterministic CBOR: `data`, then `eReaderKey`.
+        after = cbor.encode("eReaderKey") + self._e_reader_key.raw if first else b""
+        if end + len(after) > len(room):
+            raise FormatError("cbor.memory", "the encoded item is longer than the memory for it")
+        sealed = room[_DATA:end]
+        self._crypto.seal_gcm_in_place(self._sk_reader, _READER_IV + self._sent.to_bytes(4, "big"), sealed, b"")
+        head = (b"\xa2" if first else b"\xa1") + cbor.encode("data") + cbor.byte_string_head(sealed)
+        start = _DATA - len(head)
+        room[start:_DATA] = head
+        room[end : end + len(after)] = after
+        return start, end + len(after)
 
     def open(self, message: "bytes | memoryview") -> "tuple[bytes | memoryview | None, int | None]":
         """Return (decrypted data or None, status or None) of a SessionData from the mdoc. If `message` is a memoryview,
@@ -127,12 +150,6 @@ class ReaderSession:
         """Forget the session's keys. Return the SessionData that ends the session."""
         self._sk_reader = self._sk_device = None
         return session_data(None, status)
-
-    def _seal(self, plaintext: bytes) -> bytes:
-        if self._sk_reader is None:
-            raise _closed()
-        self._sent += 1
-        return self._crypto.seal_gcm(self._sk_reader, _READER_IV + self._sent.to_bytes(4, "big"), plaintext, b"")
 
 
 def _closed() -> TransportError:

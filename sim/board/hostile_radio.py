@@ -21,7 +21,10 @@ _CALLS = (
     "gatts_set_buffer gattc_discover_services gattc_discover_characteristics gattc_discover_descriptors gattc_write "
     "gattc_exchange_mtu config"
 )
-_CRYPTO = "seal_gcm open_gcm open_gcm_in_place ecdh digest verify sign generate hkdf_extract hkdf_expand random"
+_CRYPTO = (
+    "seal_gcm seal_gcm_in_place open_gcm open_gcm_in_place ecdh digest verify sign generate hkdf_extract hkdf_expand "
+    "random"
+)
 _IDLE_SECONDS = 0.03
 
 

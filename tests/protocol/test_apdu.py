@@ -48,7 +48,9 @@ def test_a_status_word_other_than_9000_is_an_error_that_names_it() -> None:
 
 @given(st.binary(max_size=1200), st.integers(1, 255))
 def test_chained_commands_carry_all_data_and_only_the_last_has_le(data: bytes, size: int) -> None:
-    commands = list(apdu.chain(apdu.ENVELOPE, 0, 0, data, 256, size))
+    start = apdu.HEADS
+    room = memoryview(bytearray(start) + data + bytes(3))
+    commands = [bytes(each) for each in apdu.chain(apdu.ENVELOPE, 0, 0, room, start, start + len(data), 256, size)]
     together = b""
     for command in commands[:-1]:
         assert command[0] == 0x10 and len(command) == 5 + size and command[4] == size
@@ -56,6 +58,33 @@ def test_chained_commands_carry_all_data_and_only_the_last_has_le(data: bytes, s
     last = commands[-1]
     assert last[0] == 0x00 and last[-1] == 0x00
     assert together + last[5:-1] == data
+
+
+@given(st.binary(min_size=1, max_size=1200), st.integers(1, 1300))
+def test_extended_commands_carry_all_data_too(data: bytes, size: int) -> None:
+    start = apdu.HEADS
+    room = memoryview(bytearray(start) + data + bytes(2))
+    chained = apdu.chain(apdu.ENVELOPE, 0, 0, room, start, start + len(data), 4096, size, True)
+    commands = [bytes(each) for each in chained]
+    assert [each[0] for each in commands] == [0x10] * (len(commands) - 1) + [0]
+    assert all(each[4] == 0 and int.from_bytes(each[5:7], "big") <= size for each in commands)
+    together = b"".join(each[7 : 7 + int.from_bytes(each[5:7], "big")] for each in commands)
+    assert together == data and commands[-1][-2:] == b"\x10\x00"
+    assert sum(map(len, commands)) == len(data) + 7 * len(commands) + 2
+
+
+@pytest.mark.parametrize(
+    ("le", "size", "extended"), [(0, 255, False), (257, 255, False), (256, 256, False), (1, 0, True)]
+)
+def test_no_command_is_longer_than_its_form_allows(le: int, size: int, extended: bool) -> None:
+    with pytest.raises(FormatError, match=r"apdu\.range"):
+        next(apdu.chain(apdu.ENVELOPE, 0, 0, memoryview(bytearray(600)), 7, 500, le, size, extended))
+
+
+def in_object(data: bytes) -> bytes:
+    """Return `data` in a data object 53."""
+    room = memoryview(bytearray(4) + data)
+    return bytes(room[apdu.wrap_do53(room, 4, len(room)) :])
 
 
 def collect(responses: list[bytes], limit: int = 1000, le: int = 256) -> tuple[bytes, list[str]]:
@@ -110,7 +139,7 @@ def test_a_response_beyond_the_limit_ends_the_exchange_before_it_is_whole() -> N
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 9000, 65535])
 def test_data_object_53_round_trips_at_every_width_of_length(size: int) -> None:
     data = bytes(size)
-    assert bytes(apdu.unwrap_do53(memoryview(apdu.wrap_do53(data)))) == data
+    assert bytes(apdu.unwrap_do53(memoryview(in_object(data)))) == data
 
 
 def test_data_object_53_takes_lengths_that_ber_allows() -> None:
@@ -128,7 +157,7 @@ def test_data_object_53_with_a_wrong_tag_or_length_is_refused(raw: str) -> None:
 
 def test_a_message_too_long_for_a_data_object_is_refused() -> None:
     with pytest.raises(FormatError, match=r"apdu\.range"):
-        apdu.wrap_do53(bytes(65536))
+        in_object(bytes(65536))
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6))

@@ -24,8 +24,10 @@ def roots() -> list[x509.Certificate]:
 def build(
     items: dict[str, dict[str, list[str]]] = ITEMS, private: bytes = b"", chain: list[bytes] | None = None, **more: Any
 ) -> bytes:
-    return request.build_device_request(
-        crypto, items, TRANSCRIPT, private or tap.reader_key()[0], chain or list(tap.reader_chain()), **more
+    return cbor.encode(
+        request.device_request(
+            crypto, items, TRANSCRIPT, private or tap.reader_key()[0], chain or list(tap.reader_chain()), **more
+        )
     )
 
 

@@ -33,6 +33,14 @@ def pair(curve: ec.EllipticCurve | None = None) -> tuple[ReaderSession, HolderSe
     return ReaderSession(crypto, private, public, parsed, [SELECT, None]), HolderSession(key, said, SELECT)
 
 
+def ask(reader: ReaderSession, request: bytes, size: int = 8192) -> bytes:
+    """Return the reader's message with `request`, made in `size` bytes of memory."""
+    room = memoryview(bytearray(size))
+    start, end = reader.request(cbor.Raw(request), room)
+    assert start >= session.HEADS and not any(room[: session.HEADS])
+    return bytes(room[start:end])
+
+
 def test_transcript_and_keys_are_those_of_the_published_session() -> None:
     handover = parse_handover_select(bytes.fromhex(S["handover_select"]))
     transcript = session_transcript(handover.engagement.tagged, bytes.fromhex(S["e_reader_key_bytes"]), handover.item())
@@ -60,7 +68,7 @@ def test_the_session_of_annex_d_is_spoken_as_it_stands() -> None:
     own = ReaderSession(crypto, private, crypto.public("P-256", private), parsed, handover)
     assert cbor.wrap(own.transcript).raw == annex["session_transcript_bytes"]
     # The annex does not have our deterministic order, but the members are identical.
-    assert cbor2.loads(own.request(annex["device_request"])) == cbor2.loads(annex["session_establishment"])
+    assert cbor2.loads(ask(own, annex["device_request"])) == cbor2.loads(annex["session_establishment"])
     assert own.open(annex["session_data"]) == (annex["device_response"], None)
     assert own.close() == annex["session_termination"]
 
@@ -68,17 +76,17 @@ def test_the_session_of_annex_d_is_spoken_as_it_stands() -> None:
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1()])
 def test_messages_pass_both_ways_with_an_independent_holder(curve: ec.EllipticCurve) -> None:
     reader, holder = pair(curve)
-    assert holder.open(reader.request(b"request")) == (b"request", None)
+    assert holder.open(ask(reader, b"request")) == (b"request", None)
     assert reader.transcript == holder.transcript
     assert reader.open(holder.seal(b"first")) == (b"first", None)
-    assert holder.open(reader.request(b"again")) == (b"again", None)
+    assert holder.open(ask(reader, b"again")) == (b"again", None)
     assert reader.open(holder.seal(b"second", 20)) == (b"second", 20)
     assert holder.open(reader.close()) == (None, 20)
 
 
 def test_a_message_that_comes_twice_does_not_decrypt() -> None:
     reader, holder = pair()
-    holder.open(reader.request(b"request"))
+    holder.open(ask(reader, b"request"))
     message = holder.seal(b"first")
     reader.open(message)
     with pytest.raises(VerificationError, match=r"session\.encryption") as caught:
@@ -88,7 +96,7 @@ def test_a_message_that_comes_twice_does_not_decrypt() -> None:
 
 def test_a_message_with_a_flipped_bit_does_not_decrypt() -> None:
     reader, holder = pair()
-    holder.open(reader.request(b"request"))
+    holder.open(ask(reader, b"request"))
     content = cbor2.loads(holder.seal(b"first"))["data"]
     with pytest.raises(VerificationError, match=r"session\.encryption"):
         reader.open(cbor2.dumps({"data": content[:-1] + bytes((content[-1] ^ 1,))}))
@@ -97,34 +105,47 @@ def test_a_message_with_a_flipped_bit_does_not_decrypt() -> None:
 def test_a_message_from_another_session_does_not_decrypt() -> None:
     reader, holder = pair()
     stranger_reader, stranger = pair()
-    holder.open(reader.request(b"request"))
-    stranger.open(stranger_reader.request(b"request"))
+    holder.open(ask(reader, b"request"))
+    stranger.open(ask(stranger_reader, b"request"))
     with pytest.raises(VerificationError, match=r"session\.encryption"):
         reader.open(stranger.seal(b"first"))
 
 
 def test_the_readers_own_message_sent_back_does_not_decrypt() -> None:
     reader, _ = pair()
-    mirrored = cbor2.loads(reader.request(b"request"))["data"]
+    mirrored = cbor2.loads(ask(reader, b"request"))["data"]
     with pytest.raises(VerificationError, match=r"session\.encryption"):
         reader.open(cbor2.dumps({"data": mirrored}))
 
 
 def test_a_closed_session_neither_seals_nor_opens() -> None:
     reader, holder = pair()
-    holder.open(reader.request(b"request"))
+    holder.open(ask(reader, b"request"))
     message = holder.seal(b"late")
     reader.close()
-    for use in (lambda: reader.open(message), lambda: reader.request(b"more")):
+    for use in (lambda: reader.open(message), lambda: ask(reader, b"more")):
         with pytest.raises(TransportError, match=r"session\.state"):
             use()
 
 
 def test_a_session_is_established_by_its_first_request_and_by_no_other() -> None:
     reader, _ = pair()
-    said = [cbor2.loads(reader.request(b"request")) for _ in range(3)]
+    said = [cbor2.loads(ask(reader, b"request")) for _ in range(3)]
     assert [sorted(message) for message in said] == [["data", "eReaderKey"], ["data"], ["data"]]
     assert len({message["data"] for message in said}) == 3, "each under an IV of its own"
+
+
+@pytest.mark.parametrize("size", [0, 7, 8, 239, 240, 3500])
+def test_a_request_fills_its_memory_to_the_last_byte_and_no_longer_one_is_cut_off(size: int) -> None:
+    request = bytes(size)
+    length = len(ask(pair()[0], request))
+    data = session.HEADS * 2 + size + 16
+    after = len(cbor.encode("eReaderKey")) + 4 + 75
+    assert cbor2.loads(ask(pair()[0], request, data + after))["data"]
+    assert length <= data + after - session.HEADS
+    for room in (data + after - 1, data - 17, 0):
+        with pytest.raises(FormatError, match=r"cbor\.memory"):
+            ask(pair()[0], request, room)
 
 
 def test_a_device_key_that_is_no_point_is_refused() -> None:
@@ -137,7 +158,7 @@ def test_a_device_key_that_is_no_point_is_refused() -> None:
 
 def test_the_readers_key_goes_out_as_a_cose_key_on_the_holders_curve() -> None:
     reader, _ = pair(ec.SECP384R1())
-    key = cbor.decode(reader.request(b""))["eReaderKey"]
+    key = cbor.decode(ask(reader, b""))["eReaderKey"]
     assert cose.parse_key(key.decode())[0] == "P-384"
 
 

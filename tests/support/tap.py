@@ -90,11 +90,12 @@ class DirectCard:
         self.exchanges: list[tuple[bytes, bytes]] = []
         self.released = False
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Any = None) -> bytes:
+    async def transceive(self, command: bytes | memoryview, timeout_ms: int = 1000, sink: Any = None) -> bytes:
         if self._gone_after is not None and len(self.exchanges) >= self._gone_after:
             raise TransportError("nfc.gone", "the card is gone")
-        response = self._process(command)
-        self.exchanges.append((command, response))
+        sent = bytes(command)  # the reader writes its next command into the same memory
+        response = self._process(sent)
+        self.exchanges.append((sent, response))
         return sunk(response, sink)
 
     def pass_over(self) -> None:

@@ -126,6 +126,10 @@ def test_hkdf_agrees(salt: bytes, secret: bytes, info: bytes, length: int) -> No
 def test_gcm_seals_the_same_bytes_and_opens_them(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> None:
     sealed = crypto.seal_gcm(key, nonce, plaintext, aad)
     assert sealed == crypto_cpython.seal_gcm(key, nonce, plaintext, aad)
+    for each in (crypto, crypto_cpython):
+        room = bytearray(b"ab" + plaintext + bytes(16) + b"c")
+        each.seal_gcm_in_place(key, nonce, memoryview(room)[2:-1], aad)
+        assert room == b"ab" + sealed + b"c"
     assert crypto.open_gcm(key, nonce, sealed, aad) == plaintext
     memory = bytearray(b"ab" + sealed + b"c")
     assert crypto.open_gcm_in_place(key, nonce, memoryview(memory)[2:-1], aad) == plaintext

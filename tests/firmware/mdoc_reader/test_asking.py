@@ -45,7 +45,7 @@ class Card(tap.DirectCard):
         self._doorway = doorway
         self._leaves_at = leaves_at
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Any = None) -> bytes:
+    async def transceive(self, command: bytes | memoryview, timeout_ms: int = 1000, sink: Any = None) -> bytes:
         response = await super().transceive(command, timeout_ms, sink)
         if self.transaction.thinking >= FOREVER:
             self._doorway.true_ms += timeout_ms
@@ -270,7 +270,7 @@ def test_a_door_that_runs_out_of_memory_begins_from_the_start(
     doorway.book(guest)
     phone = with_wallet(guest, "closes")
     assert come(doorway, phone).requests == ([RESIDENT],)
-    doorway.primitives.exhausted = {"seal_gcm"}
+    doorway.primitives.exhausted = {"seal_gcm_in_place"}
     come(doorway, phone)
     doorway.primitives.exhausted = set()
     assert doorway.outputs.done[-1] == "answer fault"
@@ -342,8 +342,8 @@ def seen_by_the_phone(doorway: Doorway, phone: Phone) -> tuple[list[tuple[int, i
     calls = doorway.primitives.calls
     calls.clear()
     come(doorway, phone)
-    assert calls["sign"] and calls["seal_gcm"], "the door asked for something"
-    done = {name: calls[name] for name in ("sign", "verify", "generate", "ecdh", "seal_gcm", "open_gcm")}
+    assert calls["sign"] and calls["seal_gcm_in_place"], "the door asked for something"
+    done = {name: calls[name] for name in ("sign", "verify", "generate", "ecdh", "seal_gcm_in_place", "open_gcm")}
     return [(len(command), len(response)) for command, response in doorway.card.exchanges], done
 
 

@@ -121,3 +121,48 @@ def test_a_dropped_message_leaves_its_memory_to_the_next_one() -> None:
     assert assembler.push(b"\x00whole", 10) == b"whole"
     buffer.extend(b"x" * 5)
     assert bytes(buffer.take()) == b"xxxxx", "while the message is lent, the next one is elsewhere"
+
+
+def test_a_request_has_the_memory_until_it_is_sent_and_then_the_answer_has_it() -> None:
+    buffer = ResponseBuffer()
+    room = buffer.room()
+    room[:7] = b"request"
+    assert len(room) == SIZE
+    buffer.sent()
+    buffer.extend(b"the answer")
+    assert bytes(buffer.take()) == bytes(room[:10]) == b"the answer"
+
+
+def test_a_message_before_the_request_is_sent_changes_no_byte_of_it() -> None:
+    buffer = ResponseBuffer()
+    room = buffer.room()
+    room[:7] = b"request"
+    buffer.extend(b"too early")
+    early = buffer.take()
+    assert (bytes(room[:7]), bytes(early)) == (b"request", b"too early")
+    buffer.sent()
+    buffer.extend(b"answer")
+    assert bytes(buffer.take()) == bytes(room[:6]) and bytes(early) == b"too early"
+
+
+def test_a_request_changes_no_byte_of_a_message_that_came_before_it() -> None:
+    buffer = ResponseBuffer()
+    buffer.extend(b"too ")
+    room = buffer.room()
+    room[:7] = b"request"
+    buffer.extend(b"early")
+    early = buffer.take()
+    buffer.sent()
+    buffer.extend(b"x" * 50)
+    assert bytes(early) == b"too early"
+
+
+def test_a_request_that_was_never_sent_is_wiped() -> None:
+    for end in (ResponseBuffer.release, ResponseBuffer.reset):
+        buffer = ResponseBuffer()
+        room = buffer.room()
+        room[:7] = b"request"
+        end(buffer)
+        assert room == bytes(SIZE)
+        buffer.extend(b"free")
+        assert bytes(room[:4]) == b"free"

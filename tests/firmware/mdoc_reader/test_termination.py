@@ -165,7 +165,7 @@ def test_a_card_is_released_after_the_last_word_of_its_session(tmp_path: Path, m
     order: list[str] = []
 
     class Slow(tap.DirectCard):
-        async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Any = None) -> bytes:
+        async def transceive(self, command: bytes | memoryview, timeout_ms: int = 1000, sink: Any = None) -> bytes:
             response = await super().transceive(command, timeout_ms, sink)
             await asyncio.sleep(0.01)
             order.append("answered")

@@ -38,7 +38,7 @@ class Silent(tap.DirectCard):
         self.transaction = phone.touch()
         super().__init__(self.transaction.process)
 
-    async def transceive(self, command: bytes, timeout_ms: int = 1000, sink: Any = None) -> bytes:
+    async def transceive(self, command: bytes | memoryview, timeout_ms: int = 1000, sink: Any = None) -> bytes:
         response = await super().transceive(command, timeout_ms, sink)
         if self.transaction.thinking >= FOREVER:
             await asyncio.sleep(timeout_ms / 1000)
