@@ -130,7 +130,7 @@ def _judge(
     nobody = (commitment is None) | (companion & (not takes))
     free = grant.guests - present
     spare = grant.guests - names - stay.unnamed()  # companions never take the place of a named guest
-    full = (free <= 0) | (companion & (spare <= 0)) | (len(stay.guests) >= MAX_GUESTS)
+    full = (free <= 0) | (companion & (spare <= 0)) | (stay.joined() >= MAX_GUESTS)
     refused = [
         (grant.listing != placement.listing) | (new & nobody) | ((not new) & (not stay.belongs(number))),
         (earliest > grant.until) | (late > grant.until),
@@ -167,14 +167,14 @@ def _admit(
     if minor:
         fields.update(profile.of_minor(*_guardian(profile, stay, claim.tie(stay, commitment))))
     guest = claim.guest(stay, commitment, named, not minor)
-    return Decision(CHECK_IN, interval, stay, claim, len(stay.guests) + 1, guest, fields)
+    return Decision(CHECK_IN, interval, stay, claim, stay.joined() + 1, guest, fields)
 
 
 def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tuple[int | None, str]":
     """Find the adult who answers for a minor. Returns (the adult's number or None, relation). If the grant ties the
     minor to an adult who has checked in, this adult answers. Otherwise the first adult who checked in answers. Raises
     RefusedError `grant.guardian` if no adult has checked in and the profile requires an adult."""
-    adults = [number for number in stay.present() if stay.guests[number - 1].adult]
+    adults = [number for number in stay.present() if stay.guest(number).adult]
     place, relation = tie
     if place:
         tied = stay.number(stay.grant.commitments[place - 1])

@@ -99,7 +99,7 @@ class Reentry:
             (stay.grant.grant_id, guest.tag[:8], guest.commitment)
             for stay in self._stays.all()
             if earliest <= stay.grant.until
-            for guest in [stay.guests[number - 1] for number in stay.present()]
+            for guest in [stay.guest(number) for number in stay.present()]
         ]
 
     def _admissible(self, guests: "list[Guest]") -> "list[Guest]":
@@ -160,7 +160,7 @@ class Reentry:
         stay, key = decision.stay, decision.claim.stay_key
         try:
             if key is not None and decision.kind == CHECK_IN:
-                self._keys.add((stay.grant.grant_id, stay.guests[decision.number - 1].tag[:8]), key)
+                self._keys.add((stay.grant.grant_id, stay.guest(decision.number).tag[:8]), key)
             self.refresh()
         except (StorageError, MemoryError) as error:
             log("reentry.trouble", error=type(error).__name__)

@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Buffer = bytes | bytearray | memoryview
 
-SIZE = 4096
+SIZE = 6144
 """Number of reserved bytes. A response without a portrait has about 3,300 bytes. A longer response gets memory from the
 heap, and this memory doubles until the response fits."""
 _FIRST = const(512)

@@ -54,7 +54,6 @@ class Guest:
 
     def __init__(self, packed: bytes) -> None:
         """`packed` is the output of `pack`."""
-        # A guest is one object, packed as in flash, because a lock may have five hundred guests.
         self._raw = packed
 
     @staticmethod
@@ -98,17 +97,31 @@ class Guest:
 class Stay:
     """A stay: its grant, the key of the platform that signed the grant, the guests and the number of openings.
 
-    A guest's number is their position in `guests`, counted from 1. It never changes. A tap searches tables that are
-    made in advance. All tables have the same length, which does not depend on the number of guests. A search that finds
-    nothing goes through the whole table.
+    `packed` has the guests in a row, packed as in flash, because a lock may have five hundred guests. A guest's number
+    is their position in this row, counted from 1. It never changes. A tap searches tables that are made in advance. All
+    tables have the same length, which does not depend on the number of guests. A search that finds nothing goes through
+    the whole table.
     """
 
-    def __init__(self, grant: Grant, platform: bytes, guests: "list[Guest]", openings: int) -> None:
+    def __init__(self, grant: Grant, platform: bytes, packed: bytes, openings: int) -> None:
         self.grant = grant
         self.platform = platform
-        self.guests = guests
+        self.packed = packed
         self.openings = openings
         self._map()
+
+    @property
+    def guests(self) -> "list[Guest]":
+        """The guests, made anew at each use."""
+        return [self.guest(number) for number in range(1, self.joined() + 1)]
+
+    def guest(self, number: int) -> Guest:
+        """Return the guest with this number."""
+        return Guest(self.packed[_PACKED * (number - 1) : _PACKED * number])
+
+    def joined(self) -> int:
+        """Return the number of guests who have checked in under this stay, even those who do not belong to it now."""
+        return len(self.packed) // _PACKED
 
     def _map(self) -> None:
         """Make the tables. Call this when the grant or the guests have changed."""
@@ -119,9 +132,9 @@ class Stay:
         self._checked = len(inside)
         self._count = len([guest for guest in guests if not guest.named])
         self._numbers = bytes([mine.index(name) + 1 if name in mine else 0 for name in names])
-        self._known = self._slots(names)
-        self._documents = self._slots([guest.tag for guest in guests])
-        self._owners = self._slots([guests[at].tag[3 * _TAG :] for at in inside])
+        # Three tables in one object: the grant's names, the guests' documents, and the guests in person.
+        owners = self._slots([guests[at].tag[3 * _TAG :] for at in inside])
+        self._tables = self._slots(names) + self._slots([guest.tag for guest in guests]) + owners
 
     def _slots(self, items: "list[bytes]") -> bytes:
         """Make a table of the first bytes of `items`. Unused places are filled with bytes that look like entries to
@@ -134,7 +147,7 @@ class Stay:
     def join(self, guest: Guest) -> None:
         """Add `guest`, who has checked in."""
         guest.renew(self.grant.commitments)
-        self.guests.append(guest)
+        self.packed += guest.pack()
         self._map()
 
     def known(self, commitments: "list[bytes]") -> "tuple[int, bytes, bool, bool]":
@@ -149,16 +162,17 @@ class Stay:
         checked in.
         """
         exact, person = commitments[0], commitments[3]
-        number, named, again = _place(self._documents, exact), b"", _place(self._owners, person) > 0
+        number, named, again = _place(self._tables, 1, exact), b"", _place(self._tables, 2, person) > 0
         # The search may have found one of the bytes that fill unused places. Then the slices below are empty.
-        if exact[:_TAG] not in [guest.tag[:_TAG] for guest in self.guests[max(0, number - 1) : number]]:
+        tag = _PACKED * number - _TAG_BYTES
+        if not number or exact[:_TAG] != self.packed[tag : tag + _TAG]:
             number = 0
         for each in commitments[:3]:
-            place = _place(self._known, each)
+            place = _place(self._tables, 0, each)
             if place and each in self.grant.commitments[place - 1 : place]:
                 named, number = each, self._numbers[place - 1] or number
         if again:
-            again = person[:_TAG] in [self.guests[inside - 1].tag[24:32] for inside in self.present()]
+            again = person[:_TAG] in [self.guest(inside).tag[24:32] for inside in self.present()]
         if number and named and not self.belongs(number):
             number = 0  # a newer grant names the document differently, so the guest checks in again
         return number, named or exact, named != b"", again
@@ -178,7 +192,7 @@ class Stay:
 
     def present(self) -> "list[int]":
         """Return the numbers of the guests who have checked in and still belong to the stay."""
-        return [number for number in range(1, len(self.guests) + 1) if self.belongs(number)]
+        return [number for number in range(1, self.joined() + 1) if self.belongs(number)]
 
     def unnamed(self) -> int:
         """Return the number of guests who have checked in without being named by any version of the grant."""
@@ -189,7 +203,7 @@ class Stay:
         if not any(guest.tag[3 * _TAG : 4 * _TAG]):
             return 1
         born = guest.tag[4 * _TAG :]
-        return 2 if born in [self.guests[number - 1].tag[4 * _TAG :] for number in self.present()] else 0
+        return 2 if born in [self.guest(number).tag[4 * _TAG :] for number in self.present()] else 0
 
     def occupancy(self, openings: int, joining: "Guest | None" = None) -> "list[int]":
         """Return the value of OCCUPANCY for a record that adds `openings` openings. `joining` is the guest who checks
@@ -202,21 +216,25 @@ class Stay:
         stay if the new version contains a commitment to any of their first three identities.
         """
         self.grant = grant
-        for guest in self.guests:
+        guests = self.guests
+        for guest in guests:
             guest.renew(grant.commitments)
+        self.packed = b"".join([guest.pack() for guest in guests])
         self._map()
 
 
-def _place(table: bytes, commitment: bytes) -> int:
-    """Return the position of `commitment` in `table`, counted from 1, or 0 if `table` does not contain it. A comparison
+def _place(tables: bytes, table: int, commitment: bytes) -> int:
+    """Return the position of `commitment` in a table, counted from 1, or 0 if the table does not contain it. `table`
+    is the number of the table in `tables`, counted from 0. A comparison
     may end early at the first byte that differs. The position of that byte depends on a key, and nobody who could
     measure the time has the key.
     """
-    at = table.find(commitment[:_SLOT])
-    return 0 if at % _SLOT else at // _SLOT + 1
+    start = _TABLE * table
+    at = tables.find(commitment[:_SLOT], start, start + _TABLE)
+    return 0 if at % _SLOT else (at - start) // _SLOT + 1
 
 
-VACANT = Stay(Grant(bytes(16), 1, "", 1, 2, 1, [], False, 2, b""), b"", [], 0)
+VACANT = Stay(Grant(bytes(16), 1, "", 1, 2, 1, [], False, 2, b""), b"", b"", 0)
 """A dummy stay. Dummies fill up the stays that a decision looks at, so that the duration of the decision does not show
 how many real stays there are."""
 
@@ -244,8 +262,7 @@ class Stays:
         while saved[2]:  # free each packed stay before the next one is unpacked
             body, platform, packed, openings = saved[2].pop()
             grant = Grant.parse(cbor.decode(body))
-            guests = [Guest(packed[at : at + _PACKED]) for at in range(0, len(packed), _PACKED)]
-            self._stays[grant.grant_id] = Stay(grant, platform, guests, openings)
+            self._stays[grant.grant_id] = Stay(grant, platform, packed, openings)
         for grant_id, serial, horizon in saved[3]:
             self._tombstones[grant_id] = (serial, horizon)
 
@@ -260,8 +277,7 @@ class Stays:
         for stay in self._stays.values():
             # Grants and guests are saved as byte strings. Otherwise the file of a full lock would have more CBOR items
             # than the decoder accepts.
-            guests = b"".join([guest.pack() for guest in stay.guests])
-            yield cbor.encode([cbor.encode(stay.grant.body()), stay.platform, guests, stay.openings])
+            yield cbor.encode([cbor.encode(stay.grant.body()), stay.platform, stay.packed, stay.openings])
         yield cbor.array_head(len(self._tombstones))
         for grant_id, (serial, horizon) in self._tombstones.items():
             yield cbor.encode([grant_id, serial, horizon])
@@ -309,10 +325,10 @@ class Stays:
             _check_newer(grant, serial, horizon)
             if not grant.cancelled:
                 raise RefusedError("grant.closed", "the stay was cancelled or ended long ago")
-            stay = Stay(grant, platform, [], 0)
+            stay = Stay(grant, platform, b"", 0)
         else:
             self._check_room(grant)
-            stay = Stay(grant, platform, [], 0)
+            stay = Stay(grant, platform, b"", 0)
         self._stays[grant.grant_id] = stay
         if grant.cancelled:
             self._bury(stay)

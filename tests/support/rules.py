@@ -98,4 +98,4 @@ def stay(of: Grant, *guests: tuple[str, str] | str) -> Stay:
     for each in guests:
         name, born = (each, ADULT) if isinstance(each, str) else each
         inside.append(guest(name, who(name) in of.commitments, born == ADULT))
-    return Stay(of, PLATFORM, inside, len(inside))
+    return Stay(of, PLATFORM, b"".join([each.pack() for each in inside]), len(inside))

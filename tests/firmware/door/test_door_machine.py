@@ -210,7 +210,7 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
 
     @invariant()
     def the_lock_knows_the_stays_of_the_model(self) -> None:
-        held = {stay.grant.grant_id: (stay.grant.serial, len(stay.guests)) for stay in self.bench.lock.stays.all()}
+        held = {stay.grant.grant_id: (stay.grant.serial, stay.joined()) for stay in self.bench.lock.stays.all()}
         expected = {grant_id: (stay.booking.serial, len(stay.came)) for grant_id, stay in self.model.stays.items()}
         assert held == expected
 

@@ -180,7 +180,7 @@ def test_more_guests_than_booked_are_refused() -> None:
     full = stay(grant(places=3), "zoe", "yan")
     full.renew(grant("ann", "ben", places=3, serial=2))
     assert judge([full]).kind == CHECK_IN
-    full.join(stay(BOTH, "ann").guests[0])
+    full.join(stay(BOTH, "ann").guest(1))
     assert refusal([full], Somebody("ben")) == "grant.full"
 
 
