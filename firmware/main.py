@@ -26,7 +26,6 @@ from firmware.lock import Lock
 from firmware.maintenance import Maintenance
 from firmware.mdoc_ble import MdocBle
 from firmware.mdoc_ble.server import service
-from firmware.mdoc_reader import response_buffer
 from firmware.memory import identity
 from firmware.memory.store import Store
 from firmware.nfc.hsu import POWER_UP_BAUDRATE, Hsu
@@ -134,9 +133,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     lock.session_keys.prepare()
     crypto.prepare_signature()
     gc.collect()
-    free = 0
-    if _MICROPYTHON:
-        free = gc.mem_free() + response_buffer.SIZE  # memory that is reserved for visits counts as free
+    free = gc.mem_free() if _MICROPYTHON else 0
     lock.visits.keep_room()
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [

@@ -20,8 +20,8 @@ from sim.visitors import Visitor
 
 SOAK = bool(os.environ.get("MOORING_SOAK"))
 VISITS = int(os.environ.get("MOORING_VISITS", "1000"))
-STAYS = 3
-"""Number of stays that the lock knows at a time, as at a room that is booked well ahead."""
+STAYS = int(os.environ.get("MOORING_STAYS", "8"))
+"""Number of stays that the lock knows at a time, as at a room that is booked well ahead. A lock takes 16 at most."""
 REBOOK = 40
 """Number of visits after which the guests of one stay get a new stay, so that they check in again."""
 OUTAGE = 50
