@@ -133,7 +133,9 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     lock.session_keys.prepare()
     crypto.prepare_signature()
     gc.collect()
-    free = gc.mem_free() if _MICROPYTHON else 0
+    free = 0
+    if _MICROPYTHON:
+        free = gc.mem_free()
     lock.visits.keep_room()
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [
