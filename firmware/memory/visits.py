@@ -1,8 +1,8 @@
 """Counts the visits that are going on, and keeps one large block of the heap free between two visits.
 
 MicroPython cannot move objects on its heap. Between two guests, the edge link connects and disconnects, and leaves
-small objects all over the heap. A request of 4 KB would then find a hundred free blocks, but no block that is long
-enough.
+small objects all over the heap. A response that is longer than its buffer, or a long statement, would then find a
+hundred free blocks, but no block that is long enough.
 """
 
 import gc
@@ -11,7 +11,7 @@ from firmware.hardware import ticks
 
 SIZES = 16384, 12288, 9216, 6144
 """Possible sizes of the block, in bytes. The lock reserves the largest of these blocks for which the heap has room. A
-request, its encryption and its APDUs take 11 KB together."""
+response may have 16 KB (`firmware.mdoc_reader.reader`), and a statement 8 KB."""
 
 
 class Visits:

@@ -13,8 +13,10 @@ from typing import Any
 from firmware.mdoc_reader.reader import MAX_ENCRYPTED_RESPONSE
 from firmware.mdoc_reader.response_buffer import SIZE
 from protocol import crypto_cpython as crypto
+from protocol.profile import Profile
 from sim import issuer
 from sim.phone.applet import Habits
+from sim.province.registry import PROFILES
 from tests.support import tap
 from tests.support.on_lock import run_on_lock
 
@@ -24,6 +26,10 @@ the chip."""
 
 LONGEST_PIECE = 2048
 """Maximum length of a piece of heap, in bytes. Pieces that are allocated at boot may be longer."""
+
+ONE_TYPE = {issuer.MDL: tap.ITEMS[issuer.MDL]}
+_CN = Profile.parse(PROFILES["CN"])
+ALL_TYPES = _CN.request([doc_type for types in _CN.requests for doc_type in types])
 
 _SETUP = """
 import asyncio, gc
@@ -162,10 +168,9 @@ answer(names)
 )
 
 
-def _given(*habits: Habits) -> dict[str, Any]:
-    """Return what the lock needs to repeat taps with phones that have these habits."""
+def _given(*habits: Habits, items: tap.Items = ONE_TYPE) -> dict[str, Any]:
+    """Return what the lock needs to repeat taps with phones that have these habits. The lock asks for `items`."""
     pair = crypto.generate("P-256")
-    items = {issuer.MDL: tap.ITEMS[issuer.MDL]}
     taps = []
     for each in habits:
         _, card = tap.touch(tap.phone(habits=each))
@@ -211,3 +216,8 @@ def test_a_phone_that_fills_the_memory_for_its_answer_costs_its_own_tap_alone() 
     given["taps"] = [first, *stuffed, later]
     names = run_on_lock(_CUT_UP, given)
     assert names == ["cbor.trailing", "no memory", "no memory", "Lindqvist"]
+
+
+def test_the_longest_request_needs_no_long_piece_either() -> None:
+    names = run_on_lock(_CUT_UP, _given(Habits(), SHORT, Habits(), items=ALL_TYPES))
+    assert len(ALL_TYPES) == 5 and names == ["Lindqvist"] * 2
