@@ -12,7 +12,8 @@ from edge_agent import config, metrics
 from edge_agent.inventory import Counts
 from edge_agent.metrics import Numbers
 
-FOLDER = Path(__file__).resolve().parents[2] / "packaging"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "edge_agent/service"
 UNIT = FOLDER / "mooring-edge.service"
 
 
@@ -42,7 +43,7 @@ def test_rules_and_dashboard_use_only_metrics_that_exist(name: str) -> None:
 
 def test_the_page_for_the_night_says_what_each_alarm_means() -> None:
     rules = (FOLDER / "mooring-edge.rules.yml").read_text(encoding="utf-8")
-    page = (FOLDER.parent / "docs/edge-agent-service.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/edge-agent-service.md").read_text(encoding="utf-8")
     alarms = re.findall(r"- alert: (\w+)", rules)
     assert len(alarms) > 5 and re.findall(r"^\| `(Mooring\w+)` \|", page, re.MULTILINE) == alarms
 
