@@ -118,11 +118,6 @@ def test_every_one_of_200_locks_is_served_in_time_and_the_adapter_is_never_full(
             await tower.until(lambda: len(tower.stored) == 200)
             assert now() <= bound(connections, 200)
             assert tower.ether.full == 0 and tower.ether.most_connected == connections - 2
-            first, *_ = tower.keys
-            tower.peer(first).records.append(record_of(tower.keys[first], 2))
-            made = now()
-            await tower.until(lambda: tower.stored[first] == 2)
-            assert now() - made <= bound(connections, 200)
 
     told(story)
 
@@ -230,7 +225,7 @@ def test_locks_out_of_reach_cost_the_others_only_their_first_attempt() -> None:
             tower.ether.leave(address)
         async with tower.open():
             await tower.until(lambda: len(tower.stored) == 12)
-            await asyncio.sleep(300)
+            await asyncio.sleep(200)
             assert tower.rotation.silent == 12
             living = [address for address in tower.keys if address not in dead]
             for address in living:
