@@ -191,7 +191,9 @@ class Agent:
         ]
         shown: dict[str, object] = {"version": VERSION, "broker": self.uplink.online}
         shown |= {"strangers": self._roster.strangers, "faults": self.faults.counts}
-        shown |= {"unsendable": self.uplink.unsendable}
+        refusal = self._outbox.refusal
+        told = None if refusal is None else {"code": refusal.code, "reason": refusal.message}
+        shown |= {"unsendable": self.uplink.unsendable, "intake_refused": told}
         turns = {"within_seconds": self.rotation.bound_seconds, "longest_seconds": int(self.rotation.longest_wait)}
         # When locks take turns, something about them changes every second.
         hurry = turns["within_seconds"] is None or any(self._shown.get(name) != shown[name] for name in shown)

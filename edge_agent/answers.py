@@ -90,6 +90,8 @@ def status_of(settings: Config) -> Answer:
         lines.append(
             f"faults   {kinds} since the start. These are bugs: please report the agent.fault lines of the log"
         )
+    if refused := said.get("intake_refused"):
+        lines.append(f"ALARM    no record is taken in, so locks keep theirs: {refused['code']}: {refused['reason']}")
     if unsendable := said.get("unsendable", 0):
         which = counted(unsendable, "record")
         lines.append(f"ALARM    the broker does not take {which}, even alone. Raise its limit for messages to 128 KB")

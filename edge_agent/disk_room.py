@@ -6,7 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from protocol import record
 from protocol.errors import StorageError
+
+BALLAST_BYTES: Final = 8_000_000
+"""Size of a file of zeros. It is deleted when another program has filled the disk, so that records can leave: the log
+of SQLite grows to 1,000 pages of 4 KB and one transaction before it is used from its start again.
+"""
 
 STRANGERS_BYTES: Final = 1_000_000
 """Maximum size of all records from locks that no pass lists, plus all records that no lock has signed. This size is
@@ -20,11 +26,21 @@ class Room:
     STRANGERS_BYTES.
 
     `is_own(lock_id)` returns True for one of our own locks. No record is accepted while less than `reserve_bytes` of
-    the disk at `folder` is free. As a lock id, None stands for records without a lock's signature.
+    the disk at `folder` is free, where `spare()` bytes inside the database's file count as free too. As a lock id, None
+    stands for records without a lock's signature.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, reserve_bytes: int, is_own: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int,
+        reserve_bytes: int,
+        is_own: Callable[[bytes], bool],
+        spare: Callable[[], int],
+    ) -> None:
         self._folder, self._max, self._reserve, self._is_own = folder, max_bytes, reserve_bytes, is_own
+        self._spare = spare
+        self._ballast = folder / "outbox.ballast"
         self._taken: Counter[bytes | None] = Counter()
 
     def clear(self) -> None:
@@ -71,5 +87,35 @@ class Room:
                 "limit.",
             )
         # To delete records, SQLite must first write to its log. So keep some disk free, and refuse records earlier.
-        if self._reserve and shutil.disk_usage(self._folder).free < self._reserve + size:
+        if self._is_short(size):
             raise StorageError("outbox.reserve", "less disk is free than outbox.disk_reserve_mb. Free some space.")
+
+    def _is_short(self, size: int) -> bool:
+        lacking = self._reserve + size - shutil.disk_usage(self._folder).free if self._reserve else 0
+        return lacking > 0 and lacking > self._spare()
+
+    def fits_again(self, code: str) -> bool:
+        """Return True if the reason `code` for which a record was refused is certainly gone."""
+        if code == "outbox.limit":
+            return self.total - min(self.strangers, STRANGERS_BYTES) + record.MAX_BYTES <= self._max
+        return code == "outbox.reserve" and not self._is_short(record.MAX_BYTES)
+
+    def hold(self) -> None:
+        """Make the ballast again if there is room for it. Without a reserve, there is no ballast."""
+        if not self._reserve or self._ballast.exists():
+            return
+        if shutil.disk_usage(self._folder).free < self._reserve + BALLAST_BYTES:
+            return
+        try:
+            # Write the bytes: a file that is only long takes no room.
+            self._ballast.write_bytes(bytes(BALLAST_BYTES))
+        except OSError:
+            self.release()
+
+    def release(self) -> bool:
+        """Delete the ballast. Return True if this has made room on the disk."""
+        try:
+            self._ballast.unlink()
+        except OSError:
+            return False
+        return True

@@ -60,11 +60,13 @@ class Downlink:
         gone: list[Key] = []
         # Refusals come first. A receipt in the same message may cover the counter of a refused record. Such a receipt
         # would delete that record.
+        receipts: list[Statement] = []
         takers: dict[str, Callable[[Statement], None]] = {
-            refusal.KIND: lambda signed: self._collect(gone, self._take_refusal, signed),
-            receipt.KIND: lambda signed: self._collect(gone, self._take_receipt, signed),
+            refusal.KIND: lambda signed: self._collect(gone, signed),
+            receipt.KIND: receipts.append,
         }
         self._take_all(message.statements, takers)
+        self._take_receipts(receipts, gone)
         return gone
 
     def on_command(self, message: uplink.Command) -> None:
@@ -100,6 +102,9 @@ class Downlink:
         others = len(statements) - len([signed for signed in parsed if signed.kind in takers])
         if others:
             refused["?", "statement.kind"] = others
+        self._tell_refused(refused)
+
+    def _tell_refused(self, refused: Counter[tuple[str, str]]) -> None:
         for (kind, code), count in refused.items():
             log.event("statement.refused", kind=kind, code=code, count=count)
             self.doubt.bad(code)
@@ -113,29 +118,70 @@ class Downlink:
             return body
         return signed.read(kind)
 
-    def _collect(self, gone: list[Key], take: Callable[[Statement], Iterable[Key]], signed: Statement) -> None:
-        """Pass the statement to `take`, which yields keys. Add these keys to `gone`. Each key is added as soon as its
-        record has left the queue."""
+    def _collect(self, gone: list[Key], signed: Statement) -> None:
+        """Obey a refusal. Add each key to `gone` as soon as its record has left the queue."""
         try:
-            for key in take(signed):
+            form = Refusal.parse(self._open(signed, refusal.KIND))
+            for key in refusals.obey(self._outbox, form):
                 gone.append(key)
         except MooringError:
             raise
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
             self._faults.note(error, kind=signed.kind)
 
-    def _take_refusal(self, signed: Statement) -> Iterable[Key]:
-        return refusals.obey(self._outbox, Refusal.parse(self._open(signed, refusal.KIND)))
+    def _take_receipts(self, statements: list[Statement], gone: list[Key]) -> None:
+        """Apply the receipts of a message. Add the keys of the records that have left the queue to `gone`.
 
-    def _take_receipt(self, signed: Statement) -> list[Key]:
-        form = Receipt.parse(self._open(signed, receipt.KIND))
-        if not self._outbox.knows(form.lock_id):
-            raise VerificationError("receipt.lock", "the receipt is for a lock that was never seen here")
-        gone = self._outbox.apply_receipt(form, signed.data)
-        self.last_receipt = time.time()
-        log.event("receipt.accepted", lock=form.lock_id, through=form.through, forgotten=len(gone))
-        self._wake(form.lock_id)
-        return gone
+        Receipts are cumulative, so the highest one of each lock is enough. If it is refused, the lock's chain may have
+        a break, and each side has a receipt of its own: then all of this lock's receipts are applied in order.
+        """
+        refused: Counter[tuple[str, str]] = Counter()
+        by_lock: dict[bytes, list[tuple[Receipt, Statement]]] = {}
+        for signed in statements:
+            try:
+                form = Receipt.parse(signed.read(receipt.KIND))
+            except (FormatError, VerificationError) as error:
+                refused[receipt.KIND, error.code] += 1
+            else:
+                by_lock.setdefault(form.lock_id, []).append((form, signed))
+        wrong = self._apply([max(those, key=lambda one: one[0].through) for those in by_lock.values()], gone)
+        for lock_id, code in wrong.items():
+            one_by_one = by_lock[lock_id] if len(by_lock[lock_id]) > 1 else []
+            codes = [code for each in one_by_one for code in self._apply([each], gone).values()]
+            for each_code in codes if one_by_one else [code]:
+                refused[receipt.KIND, each_code] += 1
+        self._tell_refused(refused)
+
+    def _apply(self, receipts: list[tuple[Receipt, Statement]], gone: list[Key]) -> dict[bytes, str]:
+        """Verify receipts of different locks, and apply them together. Return the code for each lock whose receipt was
+        refused."""
+        wrong: dict[bytes, str] = {}
+        good: list[tuple[Receipt, bytes]] = []
+        for form, signed in receipts:
+            try:
+                verified = Receipt.parse(self._open(signed, receipt.KIND))
+                if not self._outbox.knows(verified.lock_id):
+                    raise VerificationError("receipt.lock", "the receipt is for a lock that was never seen here")
+                good.append((verified, signed.data))
+            except (FormatError, VerificationError) as error:
+                wrong[form.lock_id] = error.code
+        try:
+            keys, refused = self._outbox.apply_receipts(good)
+        except MooringError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            self._faults.note(error, kind=receipt.KIND)
+            return wrong
+        gone += keys
+        wrong |= {form.lock_id: error.code for form, error in refused}
+        forgotten = Counter(lock_id for lock_id, _ in keys)
+        for form, _ in good:
+            if form.lock_id not in wrong:
+                facts = {"lock": form.lock_id, "through": form.through, "forgotten": forgotten[form.lock_id]}
+                self.last_receipt = time.time()
+                log.event("receipt.accepted", **facts)
+                self._wake(form.lock_id)
+        return wrong
 
     def _take_for_lock(self, lock_id: bytes, signed: Statement) -> None:
         form = lock_statements.read(signed, lock_id, self._province_public, self._queue.platform_key(lock_id))

@@ -7,14 +7,13 @@ check agrees. A record that was set aside is never overwritten.
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from edge_agent import damage, database, gaps, log
+from edge_agent import damage, database, gaps, log, queue_rows, receipting
 from edge_agent.checksum import ROW, checksum, is_whole
 from edge_agent.disk_room import Room
 from edge_agent.statement_queue import StatementQueue
@@ -61,7 +60,9 @@ class Outbox:
         is_own: Callable[[bytes], bool] = lambda _lock_id: True,
     ) -> None:
         self._path = path
-        self._room = Room(path.parent, max_bytes, reserve_bytes, is_own)
+        self._room = Room(path.parent, max_bytes, reserve_bytes, is_own, self._spare)
+        self.refusal: StorageError | None = None
+        """Why the last record of an own lock was not taken in; None if it was, or if there is room again."""
         self.rebuilt = 0
         """How often this object has made a new file in place of a damaged one. Row ids start anew in a new file."""
         try:
@@ -77,6 +78,7 @@ class Outbox:
         except BaseException:
             self._db.close()
             raise
+        self._room.hold()
 
     def _rebuild(self) -> database.Connection:
         connection, saved = damage.rebuild(self._path)
@@ -94,6 +96,10 @@ class Outbox:
                 "UNION ALL SELECT CASE WHEN authentic THEN lock_id END, length(record) FROM quarantine"
             ):
                 self._room.add(lock_id, size)
+
+    def _spare(self) -> int:
+        """Return the size of the file's free pages in bytes. New records go there first."""
+        return self._one("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
 
     def close(self) -> None:
         """Close the file."""
@@ -117,7 +123,7 @@ class Outbox:
             self._db.execute(
                 "INSERT INTO locks (lock_id, identity_public, next_counter, told_through, seen_at, address) "
                 "VALUES (?,?,?,?,?,?) ON CONFLICT (lock_id) DO UPDATE SET identity_public = excluded.identity_public, "
-                "seen_at = excluded.seen_at, next_counter = excluded.next_counter, "
+                "seen_at = excluded.seen_at, next_counter = max(next_counter, excluded.next_counter), "
                 "told_through = excluded.told_through, address = excluded.address",
                 (
                     hello.lock_id,
@@ -170,6 +176,9 @@ class Outbox:
             self._db = self._rebuild()
             self.statements.move_to(self._db)
             self._count()
+        self._room.hold()
+        if self.refusal is not None and self._room.fits_again(self.refusal.code):
+            self.refusal = None
 
     def known_through(self, lock_id: bytes) -> int:
         """Return the counter of the next record that the outbox needs from the lock, minus one."""
@@ -189,6 +198,16 @@ class Outbox:
         disk is nearly full, or an error of `edge_agent.database`. After an error, the record is not stored, and the
         lock must keep it.
         """
+        try:
+            outcome = self._put(record)
+        except StorageError as error:
+            if error.code != "outbox.strangers":
+                self.refusal = error
+            raise
+        self.refusal = None if outcome == "stored" else self.refusal
+        return outcome
+
+    def _put(self, record: Record) -> Literal["stored", "duplicate", "conflict"]:
         receipted = self._receipted(record.lock_id)
         if receipted is not None and record.counter <= receipted[0]:
             if record.counter < receipted[0] or receipted[1] in (None, record.payload_hash):
@@ -272,7 +291,7 @@ class Outbox:
         dropped, and `known_through` asks the lock for it again.
         """
         while True:
-            rows = self._rows(after, max_bytes, max_records, only, without)
+            rows = queue_rows.in_order_of_arrival(self._db, after, max_bytes, max_records, only, without)
             if not all(row[-1] for row in rows):
                 raise database.corrupt(self._db)
             whole = [row for row in rows if is_whole(row[:-1])]
@@ -280,38 +299,6 @@ class Outbox:
             if whole or not rows:
                 return [Stored(*row[:4]) for row in whole]
             after = rows[-1][0]
-
-    def _rows(
-        self,
-        after: int,
-        max_bytes: int,
-        max_records: int,
-        only: Collection[bytes] | None,
-        without: Collection[bytes],
-    ) -> list[tuple[Any, ...]]:
-        taken: list[tuple[Any, ...]] = []
-        size = 0
-        with database.errors(self._db):
-            cursor = self._db.execute(
-                # Compare with the index too: a changed index hides a row from receipts, or shows one that is gone.
-                f"SELECT {ROW}, id IS (SELECT id FROM records AS found WHERE found.lock_id = records.lock_id "  # noqa: S608
-                "AND found.counter = records.counter) FROM records WHERE id > :after "
-                "AND (:only IS NULL OR hex(lock_id) IN (SELECT value FROM json_each(:only))) "
-                "AND hex(lock_id) NOT IN (SELECT value FROM json_each(:without)) ORDER BY id LIMIT :most",
-                {
-                    "after": after,
-                    "only": None if only is None else _as_json(only),
-                    "without": _as_json(without),
-                    "most": max_records,
-                },
-            )
-            for row in cursor:
-                size += len(row[3])
-                if taken and size > max_bytes:
-                    break
-                taken.append(row)
-            cursor.close()
-        return taken
 
     def _drop(self, rows: Sequence[Sequence[Any]]) -> None:
         """Drop rows that the disk has changed. A full disk keeps them, and they still do not go out."""
@@ -342,57 +329,60 @@ class Outbox:
         """Return the highest `id` of a stored record; 0 if no record is stored."""
         return self._one("SELECT max(id) FROM records")
 
-    def apply_receipt(self, receipt: Receipt, statement: bytes) -> list[Key]:
-        """Delete the records that a receipt covers, and queue the receipt for the lock, in one transaction.
+    def apply_receipts(
+        self, receipts: Sequence[tuple[Receipt, bytes]]
+    ) -> tuple[list[Key], list[tuple[Receipt, VerificationError]]]:
+        """Delete the records that receipts of different locks cover, and queue each receipt (form, signed statement)
+        for its lock. Up to 256 records leave in one transaction, whatever the number of locks.
 
-        The caller has verified the signature. Return the keys of the deleted records. Raises VerificationError, and
-        then changes nothing: `receipt.regressed` if the counter is lower than in an earlier receipt;
-        `receipt.conflict` if an earlier receipt has the same counter but a different head; `receipt.chain` if the hash
-        of a stored record differs from the hash that the next record or the receipt gives for it.
+        The caller has verified the signatures. Return the keys of the deleted records, and the receipts that changed
+        nothing, with the reasons of `receipting`. Raises StorageError.
         """
-        lock_id, through = receipt.lock_id, receipt.through
-        earlier, earlier_head = self._receipted(lock_id) or (0, None)
-        if through < earlier:
-            raise VerificationError("receipt.regressed", "the receipt is below an earlier one")
-        if through == earlier and earlier_head not in (None, receipt.head):
-            raise VerificationError("receipt.conflict", "the receipt has another head than an earlier one")
-        try:
-            self._check_chain(receipt)
-        except VerificationError:
-            if not self._drop_damaged(lock_id, 1, through):
-                raise
-            self._check_chain(receipt)
-        with database.transaction(self._db):
-            gone = self._db.execute(
-                "DELETE FROM records WHERE lock_id = ? AND counter <= ? RETURNING counter, length(record)",
-                (lock_id, through),
-            ).fetchall()
-            self._db.execute("DELETE FROM absent WHERE lock_id = ? AND last <= ?", (lock_id, through))
-            self._db.execute(
-                "INSERT INTO locks (lock_id, receipted_through, receipted_head) VALUES (?,?,?) "
-                "ON CONFLICT (lock_id) DO UPDATE SET "
-                "receipted_through = excluded.receipted_through, receipted_head = excluded.receipted_head",
-                (lock_id, through, receipt.head),
-            )
-            if self._told_through(lock_id) < through:
-                self.statements.put_receipt(lock_id, through, statement)
-        self._room.add(lock_id, -sum(row[1] for row in gone))
-        return [(lock_id, row[0]) for row in gone]
+        good: list[tuple[Receipt, bytes]] = []
+        refused: list[tuple[Receipt, VerificationError]] = []
+        for receipt, signed in receipts:
+            try:
+                self._judge(receipt)
+                good.append((receipt, signed))
+            except VerificationError as error:
+                refused.append((receipt, error))
+        gone: list[Key] = []
+        rows = self._forget(good, good) if good else []
+        gone += [(row[0], row[1]) for row in rows]
+        while len(rows) == receipting.ROWS_AT_ONCE:
+            rows = self._forget(good, [])
+            gone += [(row[0], row[1]) for row in rows]
+        return gone, refused
 
-    def _check_chain(self, receipt: Receipt) -> None:
-        expected = {receipt.through: receipt.head}
-        with database.errors(self._db):
-            rows = self._db.execute(
-                "SELECT counter, payload_hash, previous FROM records "
-                "WHERE lock_id = ? AND counter <= ? ORDER BY counter DESC",
-                (receipt.lock_id, receipt.through),
-            ).fetchall()
-        for counter, payload_hash, previous in rows:
-            if expected.get(counter, payload_hash) != payload_hash:
-                raise VerificationError(
-                    "receipt.chain", f"record {counter} in the outbox is not the one that was committed"
-                )
-            expected = {counter - 1: previous}
+    def _judge(self, receipt: Receipt) -> None:
+        receipting.judge(self._db, receipt)
+        try:
+            receipting.check_chain(self._db, receipt)
+        except VerificationError:
+            if not self._drop_damaged(receipt.lock_id, 1, receipt.through):
+                raise
+            receipting.check_chain(self._db, receipt)
+
+    def _forget(
+        self, receipts: Sequence[tuple[Receipt, bytes]], new: Sequence[tuple[Receipt, bytes]]
+    ) -> list[tuple[bytes, int, int]]:
+        """Note the `new` receipts and delete some records, in one transaction. A full disk gives up its ballast."""
+
+        def step() -> list[tuple[bytes, int, int]]:
+            with database.transaction(self._db):
+                for receipt, signed in new:
+                    receipting.note(self._db, self.statements, receipt, signed)
+                return receipting.delete(self._db, [receipt for receipt, _ in receipts])
+
+        try:
+            rows = step()
+        except StorageError as error:
+            if error.code not in ("outbox.full", "outbox.io") or not self._room.release():
+                raise
+            rows = step()
+        for lock_id, _counter, size in rows:
+            self._room.add(lock_id, -size)
+        return rows
 
     # --- records that the province refuses ---------------------------------------------------------------------------
 
@@ -439,7 +429,3 @@ class Outbox:
 
     def _told_through(self, lock_id: bytes) -> int:
         return self._one("SELECT told_through FROM locks WHERE lock_id = ?", lock_id)
-
-
-def _as_json(locks: Collection[bytes]) -> str:
-    return json.dumps([lock_id.hex().upper() for lock_id in locks])

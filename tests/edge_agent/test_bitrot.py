@@ -12,7 +12,7 @@ from edge_agent import damage, database, inventory
 from edge_agent.answers import damage_told
 from edge_agent.outbox import Outbox
 from protocol.errors import StorageError
-from tests.support.signing_lock import SigningLock, opened
+from tests.support.signing_lock import SigningLock, applied, opened
 
 LOCKS = [SigningLock() for _ in range(2)]
 for _lock in LOCKS:
@@ -85,14 +85,14 @@ def test_a_changed_row_does_not_go_out_is_counted_told_and_asked_from_its_lock_a
     fetch(box)
     assert queued(box) == ALL and counts(path).damaged == 1
     receipt = lock.receipt(20)
-    assert len(box.apply_receipt(opened(receipt), receipt)) == 20
+    assert len(applied(box, opened(receipt), receipt)) == 20
 
 
 @pytest.mark.parametrize("column", ["payload_hash", "previous"])
 def test_a_receipt_over_a_changed_row_is_obeyed(path: Path, box: Outbox, column: str) -> None:
     flip(path, column, 0, counter=7)
     receipt = LOCKS[0].receipt(12)
-    assert len(box.apply_receipt(opened(receipt), receipt)) == 11, "one row was dropped"
+    assert len(applied(box, opened(receipt), receipt)) == 11, "one row was dropped"
     assert [row[1] for row in queued(box) if row[0] == LOCKS[0].lock_id] == list(range(13, 21))
     assert box.known_through(LOCKS[0].lock_id) == 20
 
@@ -111,7 +111,7 @@ def test_a_record_that_its_lock_has_lost_is_counted_and_asked_for_no_more(path: 
     told = " ".join(damage_told(counts(path)))
     assert "changed 1 record." in told and "1 record without a receipt, and not in the lock" in told
     receipt = LOCKS[0].receipt(20)
-    box.apply_receipt(opened(receipt), receipt)
+    applied(box, opened(receipt), receipt)
     assert counts(path).absent == 0, "the province has it from elsewhere"
 
 
@@ -174,7 +174,7 @@ def test_a_file_of_junk_is_set_aside_and_the_locks_send_everything_again(
 def test_a_rebuilt_file_keeps_what_is_whole_and_only_one_damaged_file_is_kept(path: Path) -> None:
     with closing(Outbox(path)) as box:
         receipt = LOCKS[0].receipt(4)
-        box.apply_receipt(opened(receipt), receipt)
+        applied(box, opened(receipt), receipt)
     for _ in range(2):
         _garbage(path, path.stat().st_size // 4096 - 2)
         with closing(Outbox(path)) as box:

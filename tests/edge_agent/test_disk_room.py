@@ -1,7 +1,9 @@
 """Strangers can fill one megabyte of the outbox. Strangers can never fill the room of our own locks."""
 
+import itertools
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from protocol import cbor, record
 from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
 from protocol.record import Record
-from tests.support.signing_lock import SigningLock, opened
+from tests.support.signing_lock import SigningLock, applied, opened
 
 
 def junk(lock: SigningLock, size: int = 3700) -> Iterator[Record]:
@@ -68,7 +70,7 @@ def test_what_strangers_hold_is_known_after_a_restart_and_given_back_by_a_receip
         with pytest.raises(StorageError, match=r"outbox\.strangers"):
             box.put(next(junk(stranger)))
         receipt = stranger.receipt(len(stranger.records) - 1)
-        box.apply_receipt(opened(receipt), receipt)
+        applied(box, opened(receipt), receipt)
         assert box.put(stranger.records[-1]) == "stored"
 
 
@@ -140,3 +142,24 @@ def test_what_a_disk_did_not_take_costs_nobody_room(tmp_path: Path) -> None:
         taken, code = fill(box, own)
         size = len(first.raw) + len(second.raw) + len(other.raw)
         assert code == "outbox.limit" and 100_000 - 4096 < size + taken <= 100_000
+
+
+def test_free_pages_of_the_file_count_as_room(tmp_path: Path) -> None:
+    own = SigningLock()
+    path = tmp_path / "o.sqlite3"
+    with closing(Outbox(path)) as box:
+        box.lock_seen(own.hello())
+        box._db.execute("PRAGMA synchronous = OFF")
+        for item in itertools.islice(junk(own), 40):
+            box.put(item)
+        receipt = own.receipt(40)
+        applied(box, opened(receipt), receipt)
+    free = shutil.disk_usage(tmp_path).free
+    for over, outcome in ((50_000, "stored"), (50_000_000_000, "outbox.reserve")):
+        with closing(Outbox(path, reserve_bytes=free + over)) as box:
+            if outcome == "stored":
+                assert box.put(next(junk(own))) == "stored"
+                continue
+            with pytest.raises(StorageError, match=outcome) as refusal:
+                box.put(next(junk(own)))
+            assert box.refusal is refusal.value

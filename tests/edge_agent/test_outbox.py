@@ -15,7 +15,7 @@ from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.cbor import LARGEST
 from protocol.errors import StorageError, VerificationError
-from tests.support.signing_lock import SigningLock, opened
+from tests.support.signing_lock import SigningLock, applied, opened
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_batch_is_of_some_locks_or_of_all_but_some(outbox: Outbox, lock: Signi
 def test_a_receipt_deletes_what_it_covers_and_waits_for_the_lock(outbox: Outbox, lock: SigningLock) -> None:
     fill(outbox, lock, 5)
     signed = lock.receipt(3)
-    assert outbox.apply_receipt(opened(signed), signed) == [(lock.lock_id, n) for n in (1, 2, 3)]
+    assert applied(outbox, opened(signed), signed) == [(lock.lock_id, n) for n in (1, 2, 3)]
     assert counters(outbox) == [4, 5]
     assert [(queued.kind, queued.signed) for queued in outbox.statements.waiting(lock.lock_id)] == [("receipt", signed)]
     assert outbox.known_through(lock.lock_id) == 5
@@ -115,14 +115,14 @@ def test_a_receipt_deletes_what_it_covers_and_waits_for_the_lock(outbox: Outbox,
 def test_a_receipt_repeated_deletes_nothing_more(outbox: Outbox, lock: SigningLock) -> None:
     fill(outbox, lock, 2)
     signed = lock.receipt(2)
-    assert len(outbox.apply_receipt(opened(signed), signed)) == 2
-    assert outbox.apply_receipt(opened(signed), signed) == []
+    assert len(applied(outbox, opened(signed), signed)) == 2
+    assert applied(outbox, opened(signed), signed) == []
 
 
 def test_a_receipted_record_sent_again_is_a_duplicate(outbox: Outbox, lock: SigningLock) -> None:
     fill(outbox, lock, 2)
     signed = lock.receipt(2)
-    outbox.apply_receipt(opened(signed), signed)
+    applied(outbox, opened(signed), signed)
     assert [outbox.put(item) for item in lock.records] == ["duplicate", "duplicate"]
     assert outbox.put(lock.make(counter=2, previous=lock.records[0].payload_hash)) == "conflict"
 
@@ -132,7 +132,7 @@ def test_a_receipt_of_one_lock_touches_no_other(outbox: Outbox, lock: SigningLoc
     fill(outbox, lock, 2)
     fill(outbox, other, 2)
     signed = lock.receipt(2)
-    outbox.apply_receipt(opened(signed), signed)
+    applied(outbox, opened(signed), signed)
     assert [row.lock_id for row in outbox.batch(0, 10**6, 10)] == [other.lock_id] * 2
 
 
@@ -145,10 +145,10 @@ def test_a_receipt_that_contradicts_is_refused_and_deletes_nothing(
 ) -> None:
     fill(outbox, lock, 4)
     good = lock.receipt(2)
-    outbox.apply_receipt(opened(good), good)
+    applied(outbox, opened(good), good)
     signed = lock.receipt(through, head=head)
     with pytest.raises(VerificationError) as refusal:
-        outbox.apply_receipt(opened(signed), signed)
+        applied(outbox, opened(signed), signed)
     assert refusal.value.code == code
     assert counters(outbox) == [3, 4]
 
@@ -160,7 +160,7 @@ def test_a_record_whose_successor_names_another_is_not_deleted(outbox: Outbox, l
         outbox.put(item)
     signed = lock.receipt(3)
     with pytest.raises(VerificationError) as refusal:
-        outbox.apply_receipt(opened(signed), signed)
+        applied(outbox, opened(signed), signed)
     assert refusal.value.code == "receipt.chain"
     assert counters(outbox) == [1, 2, 3]
 
@@ -172,25 +172,42 @@ def test_a_break_in_the_chain_is_passed_with_a_receipt_for_each_side(outbox: Out
     fill(outbox, lock, 1)
     sides = [(opened(signed), signed) for signed in (lock.receipt(2), lock.receipt(4))]
     with pytest.raises(VerificationError) as refusal:
-        outbox.apply_receipt(*sides[1])
+        applied(outbox, *sides[1])
     assert refusal.value.code == "receipt.chain"
-    assert [len(outbox.apply_receipt(*side)) for side in sides] == [2, 2]
+    assert [len(applied(outbox, *side)) for side in sides] == [2, 2]
     assert [queued.signed for queued in outbox.statements.waiting(lock.lock_id)] == [sides[1][1]]
 
 
 def test_a_receipt_beyond_what_is_held_is_the_provinces_word(outbox: Outbox, lock: SigningLock) -> None:
     """A new Pi in place of a broken one has only some of the records."""
     lock.journal(5)
+    outbox.lock_seen(lock.hello())
     outbox.put(lock.records[1])
     signed = lock.receipt(4)
-    assert outbox.apply_receipt(opened(signed), signed) == [(lock.lock_id, 2)]
+    assert applied(outbox, opened(signed), signed) == [(lock.lock_id, 2)]
     assert outbox.known_through(lock.lock_id) == 4
+
+
+@pytest.mark.parametrize("through", [4, 5, 1 << 50])
+def test_a_genuine_receipt_beyond_what_the_lock_ever_had_deletes_nothing(
+    outbox: Outbox, lock: SigningLock, through: int
+) -> None:
+    fill(outbox, lock, 3)
+    outbox.lock_seen(lock.hello())
+    signed = lock.receipt(through, head=bytes(32))
+    with pytest.raises(VerificationError, match=r"receipt\.beyond"):
+        applied(outbox, opened(signed), signed)
+    assert counters(outbox) == [1, 2, 3] and outbox.statements.waiting(lock.lock_id) == []
+    lock.journal(1)
+    outbox.lock_seen(lock.hello())
+    signed = lock.receipt(4)
+    assert len(applied(outbox, opened(signed), signed)) == 3, "the lock has had it by now"
 
 
 def test_a_lock_that_did_not_take_its_receipt_is_asked_for_its_records_again(outbox: Outbox, lock: SigningLock) -> None:
     fill(outbox, lock, 3)
     signed = lock.receipt(3)
-    outbox.apply_receipt(opened(signed), signed)
+    applied(outbox, opened(signed), signed)
     outbox.lock_seen(lock.hello())
     assert outbox.known_through(lock.lock_id) == 3, "the receipt still waits to be delivered"
     queue = outbox.statements
@@ -203,7 +220,7 @@ def test_a_lock_that_did_not_take_its_receipt_is_asked_for_its_records_again(out
 def test_a_receipt_the_lock_already_knows_is_not_held_for_it(outbox: Outbox, lock: SigningLock) -> None:
     fill(outbox, lock, 2)
     signed = lock.receipt(2)
-    outbox.apply_receipt(opened(signed), signed)
+    applied(outbox, opened(signed), signed)
     lock.receipted_through = 2
     outbox.lock_seen(lock.hello())
     assert outbox.statements.waiting(lock.lock_id) == []
@@ -232,7 +249,7 @@ def test_a_full_outbox_refuses_to_take_and_still_lets_go(path: Path, lock: Signi
             outbox.put(lock.records[2])
         assert refusal.value.code == "outbox.limit"
         signed = lock.receipt(2)
-        outbox.apply_receipt(opened(signed), signed)
+        applied(outbox, opened(signed), signed)
         assert outbox.put(lock.records[2]) == "stored"
 
 
@@ -255,7 +272,7 @@ def test_row_ids_are_never_used_again(outbox: Outbox, lock: SigningLock) -> None
     fill(outbox, lock, 2)
     last = outbox.batch(0, 10**6, 10)[-1].id
     signed = lock.receipt(2)
-    outbox.apply_receipt(opened(signed), signed)
+    applied(outbox, opened(signed), signed)
     fill(outbox, lock, 1)
     assert outbox.batch(last, 10**6, 10)[0].counter == 3
 

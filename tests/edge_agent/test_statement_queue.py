@@ -26,6 +26,7 @@ from tests.support.signing_lock import (
     PROVINCE_PRIVATE,
     PROVINCE_PUBLIC,
     SigningLock,
+    applied,
     grant,
     opened,
 )
@@ -102,7 +103,8 @@ def test_what_province_and_platform_signed_waits_in_the_order_in_which_a_lock_ca
     ]
     edge.told(*reversed(statements))
     receipt = edge.lock.receipt(1)
-    edge.outbox.apply_receipt(opened(receipt), receipt)
+    edge.outbox.lock_seen(edge.lock.hello())
+    applied(edge.outbox, opened(receipt), receipt)
     waiting = edge.waiting()
     assert waiting[:4] == [receipt, *statements[:3]]
     assert set(waiting[4:6]) == set(statements[3:5]) and set(waiting[6:]) == set(statements[5:])

@@ -17,6 +17,7 @@ from sim.province import Keys, Province
 from sim.province.store import UNOPENED
 from tests.support.chain import RESIDENT, Chain, check_in, entry
 from tests.support.edge_side import codes, deliver, place, receipts, refusals
+from tests.support.signing_lock import applied
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def apply(outbox: Outbox, province: Province, *records: bytes) -> list[str]:
     refused = []
     for signed, receipt in zip(answer[len(given) :], receipts(province, answer), strict=True):
         try:
-            outbox.apply_receipt(receipt, signed)
+            applied(outbox, receipt, signed)
         except VerificationError as error:
             refused.append(error.code)
     return refused

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from edge_agent.outbox import Key, Outbox
 from protocol import crypto_cpython as crypto
 from protocol import placement, record, statement
 from protocol.grant import Grant
@@ -85,3 +86,12 @@ def grant(number: int, serial: int = 1, until: int = 1_900_000_000, private: byt
 
 def opened(signed: bytes) -> Receipt:
     return Receipt.parse(statement.open(crypto, signed, "receipt", PROVINCE_PUBLIC))
+
+
+def applied(outbox: Outbox, receipt: Receipt, signed: bytes) -> list[Key]:
+    """Apply one verified receipt. Return the keys of the records that have left. Raises VerificationError if the outbox
+    refuses it."""
+    gone, refused = outbox.apply_receipts([(receipt, signed)])
+    for _, error in refused:
+        raise error
+    return gone

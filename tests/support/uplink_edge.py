@@ -16,7 +16,7 @@ from protocol import VERSION, statement, uplink
 from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
 from protocol.refusal import Refusal
-from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
+from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock, applied, opened
 
 
 class UplinkEdge:
@@ -59,7 +59,7 @@ class UplinkEdge:
         gone: list[Key] = []
         for signed in message.statements:
             if statement.parse(signed).kind == "receipt":
-                gone += self.outbox.apply_receipt(opened(signed), signed)
+                gone += applied(self.outbox, opened(signed), signed)
             else:
                 refusal = Refusal.parse(statement.open(crypto, signed, "refusal", PROVINCE_PUBLIC))
                 gone += obey(self.outbox, refusal)
