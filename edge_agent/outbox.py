@@ -8,7 +8,7 @@ check agrees. A record that was set aside is never overwritten.
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,6 +17,7 @@ from edge_agent import damage, database, gaps, log, queue_rows, receipting
 from edge_agent.checksum import ROW, checksum, is_whole
 from edge_agent.disk_room import Room
 from edge_agent.statement_queue import StatementQueue
+from protocol import uplink
 from protocol.errors import StorageError, VerificationError
 from protocol.link import Hello
 from protocol.receipt import Receipt
@@ -126,12 +127,8 @@ class Outbox:
                 "seen_at = excluded.seen_at, next_counter = max(next_counter, excluded.next_counter), "
                 "told_through = excluded.told_through, address = excluded.address",
                 (
-                    hello.lock_id,
-                    hello.identity_public,
-                    hello.next_counter,
-                    hello.receipted_through,
-                    time.time(),
-                    address,
+                    *(hello.lock_id, hello.identity_public, hello.next_counter, hello.receipted_through),
+                    *(time.time(), address),
                 ),
             )
             self._db.execute(
@@ -292,13 +289,36 @@ class Outbox:
         """
         while True:
             rows = queue_rows.in_order_of_arrival(self._db, after, max_bytes, max_records, only, without)
-            if not all(row[-1] for row in rows):
-                raise database.corrupt(self._db)
-            whole = [row for row in rows if is_whole(row[:-1])]
-            self._drop([row for row in rows if row not in whole])
+            whole = self._whole(rows)
             if whole or not rows:
-                return [Stored(*row[:4]) for row in whole]
+                return whole
             after = rows[-1][0]
+
+    def lowest(
+        self, reached: Mapping[bytes, int], max_bytes: int, max_records: int, *, of_each: int = uplink.MAX_RECORDS
+    ) -> list[Stored]:
+        """Return records of the locks in `reached`, each with a counter above the one given there: all of the first
+        lock, lowest counter first, then of the next, at most `of_each` of one lock, within both limits. The first such
+        record is always included. A row that the disk has changed is dropped.
+        """
+        while True:
+            rows = queue_rows.lowest_first(self._db, reached, max_bytes, max_records, of_each)
+            whole = self._whole(rows)
+            if whole or not rows:
+                return whole
+            reached = {**reached, **{row[1]: row[2] for row in rows}}
+
+    def lock_ids(self) -> list[bytes]:
+        """Return the ids of all locks with queued records."""
+        return queue_rows.lock_ids(self._db)
+
+    def _whole(self, rows: Sequence[tuple[Any, ...]]) -> list[Stored]:
+        """Return the rows that are as they were stored, and drop the others."""
+        if not all(row[-1] for row in rows):
+            raise database.corrupt(self._db)
+        whole = [row for row in rows if is_whole(row[:-1])]
+        self._drop([row for row in rows if row not in whole])
+        return [Stored(*row[:4]) for row in whole]
 
     def _drop(self, rows: Sequence[Sequence[Any]]) -> None:
         """Drop rows that the disk has changed. A full disk keeps them, and they still do not go out."""
@@ -346,9 +366,8 @@ class Outbox:
                 good.append((receipt, signed))
             except VerificationError as error:
                 refused.append((receipt, error))
-        gone: list[Key] = []
         rows = self._forget(good, good) if good else []
-        gone += [(row[0], row[1]) for row in rows]
+        gone = [(row[0], row[1]) for row in rows]
         while len(rows) == receipting.ROWS_AT_ONCE:
             rows = self._forget(good, [])
             gone += [(row[0], row[1]) for row in rows]

@@ -1,7 +1,7 @@
 """Read rows of queued records, with the columns of `edge_agent.checksum.ROW` and whether the index finds the row."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from edge_agent import database
@@ -40,6 +40,47 @@ def in_order_of_arrival(
             taken.append(row)
         cursor.close()
     return taken
+
+
+def lowest_first(
+    connection: database.Connection,
+    reached: Mapping[bytes, int],
+    max_bytes: int,
+    max_records: int,
+    of_each: int,
+) -> list[tuple[Any, ...]]:
+    """Return rows of the locks in `reached`, as `Outbox.lowest` does. Raises StorageError."""
+    taken: list[tuple[Any, ...]] = []
+    size = 0
+    with database.errors(connection):
+        for lock_id, counter in reached.items():
+            cursor = connection.execute(
+                # The values come from the row, but the index chooses it: they must agree.
+                f"SELECT {ROW}, +lock_id = :lock AND +counter > :above FROM records "  # noqa: S608  our own names
+                "WHERE lock_id = :lock AND counter > :above ORDER BY counter LIMIT :most",
+                {"lock": lock_id, "above": counter, "most": min(of_each, max_records - len(taken))},
+            )
+            for row in cursor:
+                size += len(row[3])
+                if taken and size > max_bytes:
+                    cursor.close()
+                    return taken
+                taken.append(row)
+            if len(taken) >= max_records:
+                break
+    return taken
+
+
+def lock_ids(connection: database.Connection) -> list[bytes]:
+    """Return the ids of all locks with queued records. Raises StorageError."""
+    with database.errors(connection):
+        # This reads one entry of the index for each lock, and not one for each record.
+        rows = connection.execute(
+            "WITH RECURSIVE found(id) AS (SELECT min(lock_id) FROM records UNION ALL "
+            "SELECT (SELECT min(lock_id) FROM records WHERE lock_id > found.id) FROM found WHERE found.id IS NOT NULL) "
+            "SELECT id FROM found WHERE id IS NOT NULL"
+        ).fetchall()
+    return [row[0] for row in rows]
 
 
 def _as_json(locks: Collection[bytes]) -> str:

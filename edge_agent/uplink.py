@@ -1,10 +1,8 @@
 """Send batches of records from the outbox to the province. Repeat each record until a receipt covers it.
 
-Theory of operation. A PUBACK shows only that the broker is alive, because brokers lose messages that they have
-acknowledged. When the province has signed a receipt or a refusal for a record, the record leaves the outbox. The record
-is then settled. Until then, the agent sends the record again.
-
-A batch:
+A PUBACK shows only that the broker is alive, because brokers lose messages that they have acknowledged. When the
+province has signed a receipt or a refusal for a record, the record leaves the outbox. `edge_agent.lanes` chooses which
+records go out next. A batch:
 
     state       event                                     next state
     ----------  ----------------------------------------  -------------------------------------------------------
@@ -13,31 +11,12 @@ A batch:
     under way   PUBACK with a refusal of its size         gone: its records are sent in smaller batches at once
     under way   PUBACK with another refusal               under way: the receipt timeout is the wait for another try
     under way   every record in it is settled             gone
-    under way   no receipt within the receipt timeout     gone; the locks of its unsettled records become silent
+    under way   no receipt within the receipt timeout     gone; `edge_agent.lanes` says when its records go out again
     under way   no PUBACK within PUBACK_SECONDS           gone; the connection is closed
     under way   the connection ends                       gone; on the next connection all records are sent again
 
-A lock is called silent while the province says nothing about the lock's records. The reason may be that the lock is not
-registered yet, or that an earlier record is missing. Silent locks must not take places from others, so there are two
-lanes through the outbox. Each lane has a cursor (the row that it has reached) and a limit for its batches under way.
-The fresh lane reads the records of answered locks; its limit is `window`. The repeated lane reads the records of silent
-locks; its limit is REPEATS.
-
-    state       event                                     next state
-    ----------  ----------------------------------------  -------------------------------------------------------
-    answered    a batch with its record has no receipt    silent: if the batch was of the fresh lane, the repeated lane
-                within the receipt timeout                sends it at once; the next repetition is two timeouts away
-    silent      the repetition is due, and the lane has   silent: the lane starts at the first row again; the wait
-                reached the end of the outbox             for the next repetition doubles, up to RESEND_LIMIT
-    silent      a record of another lock is settled, and  silent: the repetition is due now, because the province
-                nothing was for a whole wait              was away and is back
-    silent      one of its own records is settled         answered: the fresh lane starts at the first row again
-    silent      a repetition is due, and no silent lock   answered
-                has a record in the outbox
-    any         a new connection                          answered: both lanes start at the first row
-
-At most `window` + REPEATS batches are in memory. `edge_agent.batch_size` says how batches shrink until a broker takes
-them. A record that the broker does not take alone is left out for RESEND_LIMIT, and told.
+`edge_agent.batch_size` says how batches shrink until a broker takes them. A record that the broker does not take alone
+is left out for RESEND_LIMIT, and told.
 """
 
 import asyncio
@@ -53,7 +32,8 @@ from edge_agent.batch_size import STRIKES, BatchSize
 from edge_agent.broker import BrokerConnection, Message, Refusal
 from edge_agent.broker_address import Brokers
 from edge_agent.faults import FaultError, Faults
-from edge_agent.outbox import Key, Outbox, Stored
+from edge_agent.lanes import RESEND_LIMIT, Lane, Lanes, UnderWay
+from edge_agent.outbox import Key, Outbox
 from protocol import uplink
 from protocol.errors import FormatError, MooringError, StorageError, TransportError
 
@@ -67,34 +47,6 @@ PUBACK_SECONDS: Final = 30.0
 """Time limit for a PUBACK. A broker that needs more time than this hangs, even if TCP still works. Keepalive notices
 that later.
 """
-RESEND_LIMIT: Final = 600.0
-"""Maximum wait before the records of silent locks are sent once more."""
-REPEATS: Final = 4
-"""Maximum number of batches of silent locks that are under way at a time, in addition to the window. In the time of one
-receipt timeout, the agent sends at most this many batches. So the agent repeats only a few KB/s while the province is
-away. When the province is back, this number is still large enough to send the backlog of a whole building.
-"""
-
-
-class _UnderWay:
-    """A published batch: the MQTT message that carries it, its rows, the keys of its unsettled records, the size of its
-    records in bytes, and when it was sent."""
-
-    def __init__(self, batch_id: bytes, mid: int, rows: list[Stored]) -> None:
-        self.batch_id, self.mid = batch_id, mid
-        self.ids = {row.id for row in rows}
-        self.keys = {(row.lock_id, row.counter) for row in rows}
-        self.size = sum(len(row.record) for row in rows)
-        self.acknowledged = False
-        self.sent = _now()
-
-
-class _Lane:
-    """A lane through the outbox, in order of arrival: the row that it has reached, and its batches under way."""
-
-    def __init__(self, window: int) -> None:
-        self.window, self.cursor = window, 0
-        self.under_way: list[_UnderWay] = []
 
 
 class Uplink:
@@ -147,7 +99,7 @@ class Uplink:
     @property
     def under_way(self) -> int:
         """Number of batches that are published but not settled."""
-        return sum(len(lane.under_way) for lane in self._lanes)
+        return len(self._lanes.under_way)
 
     @property
     def unsendable(self) -> int:
@@ -167,17 +119,6 @@ class Uplink:
         except TransportError:
             return False
         return True
-
-    def _settle(self, keys: Iterable[Key]) -> None:
-        """Treat these records as settled, because they have left the outbox."""
-        gone = set(keys)
-        for lane in self._lanes:
-            for batch in lane.under_way:
-                batch.keys -= gone
-            lane.under_way = [batch for batch in lane.under_way if batch.keys]
-        if gone:
-            self._province_speaks({lock_id for lock_id, _ in gone})
-        self._wake.set()
 
     async def run(self) -> None:
         """Stay connected and send records until cancelled."""
@@ -233,15 +174,11 @@ class Uplink:
     def _start_over(self) -> None:
         """On the new connection, send again every record that has no receipt, because the broker may have lost some of
         these records."""
-        self._fresh, self._repeated = _Lane(self._settings.uplink.window), _Lane(REPEATS)
-        self._lanes = (self._fresh, self._repeated)
-        self._silent: set[bytes] = set()
-        self._patience = self._timeout
-        self._repeat_at = self._heard = _now()
+        self._lanes = Lanes(self._outbox, self._settings.uplink.window, self._timeout, _now)
 
     def _learn_from_end(self, error: TransportError) -> bool:
         """Shrink batches if the connection has ended because of a batch. Return True if they shrank."""
-        waiting = [batch for lane in self._lanes for batch in lane.under_way if not batch.acknowledged]
+        waiting = [batch for batch in self._lanes.under_way if not batch.acknowledged]
         if not waiting or error.code not in ("broker.lost", "broker.silent"):
             return False
         largest = max(waiting, key=lambda batch: batch.size)
@@ -251,7 +188,7 @@ class Uplink:
             self._suspect(largest, STRIKES)
         return blamed
 
-    def _suspect(self, batch: _UnderWay, most: int) -> None:
+    def _suspect(self, batch: UnderWay, most: int) -> None:
         """Leave a record out if it was blamed `most` times, alone in its batch."""
         if len(batch.keys) != 1:
             return
@@ -271,7 +208,7 @@ class Uplink:
                 raise TransportError("outbox.rebuilt", "the outbox has a new file, so all its records are sent again")
             self._wake.clear()
             self._check_broker(connection)
-            self._expire()
+            self._lanes.expire()
             pause = self._publish_next(connection)
             if pause > 0:
                 with contextlib.suppress(TimeoutError):
@@ -283,37 +220,26 @@ class Uplink:
 
     def _publish_next(self, connection: BrokerConnection) -> float:
         """Publish a batch if it is time to do so. Return the seconds until the next call; 0 means at once."""
-        return min(self._publish_from(connection, lane) for lane in self._lanes)
+        return min(self._publish_from(connection, lane) for lane in self._lanes.all)
 
-    def _publish_from(self, connection: BrokerConnection, lane: _Lane) -> float:
+    def _publish_from(self, connection: BrokerConnection, lane: Lane) -> float:
+        if lane.is_full or not connection.has_room or (self._size.probing and self._lanes.under_way):
+            return self._next_deadline(connection)
         batching = self._settings.uplink
-        idle = lane is self._repeated and not self._silent
-        if idle or len(lane.under_way) >= lane.window or not connection.has_room:
-            return self._next_deadline(connection)
-        if self._size.probing and self.under_way:
-            return self._next_deadline(connection)
         most = min(self._size.limit, connection.max_payload - uplink.MAX_BYTES)
-        if lane is self._fresh:
-            found = self._outbox.batch(lane.cursor, most, uplink.MAX_RECORDS, without=self._silent)
-        else:
-            found = self._outbox.batch(lane.cursor, most, uplink.MAX_RECORDS, only=self._silent)
-        sent = {row_id for each in self._lanes for batch in each.under_way for row_id in batch.ids}
-        rows = [row for row in found if row.id not in sent and not self._is_unsendable((row.lock_id, row.counter))]
-        if found and not rows:
-            lane.cursor = found[-1].id
-            return 0
+        rows = self._lanes.find(lane, most, self._is_unsendable)
         if not rows:
-            return self._end_of(lane, connection)
+            return self._next_deadline(connection)
         size = sum(len(row.record) for row in rows)
         # If nothing is under way, send the record at once. Gather more records only while the province is busy.
-        gathering = bool(lane.under_way) and len(found) < uplink.MAX_RECORDS
+        gathering = lane is not self._lanes.backlog and bool(lane.under_way) and len(rows) < uplink.MAX_RECORDS
         waited = _now() - lane.under_way[-1].sent if lane.under_way else 0.0
         if gathering and size < most * 3 // 4 and waited < batching.batch_ms / 1000:
             return max(batching.batch_ms / 1000 - waited, 0.001)
         batch_id = os.urandom(8)
         mid = connection.publish(uplink.UP, uplink.Batch(batch_id, [row.record for row in rows]).encode())
-        lane.under_way.append(_UnderWay(batch_id, mid, rows))
-        lane.cursor = rows[-1].id
+        lane.under_way.append(UnderWay(batch_id, mid, rows, _now()))
+        self._lanes.take(lane, rows)
         log.event("batch.sent", batch=batch_id, records=len(rows), bytes=size)
         return 0
 
@@ -322,60 +248,15 @@ class Uplink:
             del self._unsendable[key]
         return key in self._unsendable
 
-    def _end_of(self, lane: _Lane, connection: BrokerConnection) -> float:
-        """Handle a lane at the end of the outbox: let it wait, or start a repetition that is due."""
-        lane.cursor = self._outbox.newest()
-        now = _now()
-        if lane is self._repeated and now >= self._repeat_at:
-            if self._outbox.batch(0, 1, 1, only=self._silent):
-                log.event("batch.again", locks=len(self._silent))
-                lane.cursor = 0
-                self._patience = min(self._patience * 2, max(RESEND_LIMIT, self._timeout))
-                self._repeat_at = now + self._patience
-                return 0
-            self._silent.clear()
-        return self._next_deadline(connection)
-
-    def _expire(self) -> None:
-        """Drop batches that waited too long for a receipt. The locks whose records are in these batches become
-        silent."""
-        now = _now()
-        late = {lane: [batch for batch in lane.under_way if now - batch.sent >= self._timeout] for lane in self._lanes}
-        batches = [batch for lane in self._lanes for batch in late[lane]]
-        if not batches:
-            return
-        for lane in self._lanes:
-            lane.under_way = [batch for batch in lane.under_way if batch not in late[lane]]
-        self._silent |= {lock_id for batch in batches for lock_id, _ in batch.keys}
-        log.event("receipt.late", batches=len(batches), silent_locks=len(self._silent), seconds=self._timeout)
-        for batch in late[self._fresh]:
-            # The broker may have lost the batch. So send it again at once, and after that less and less often.
-            self._repeated.cursor = min(self._repeated.cursor, min(batch.ids) - 1)
-            self._patience = self._timeout * 2
-            self._repeat_at = now + self._patience
-
-    def _province_speaks(self, of: set[bytes]) -> None:
-        """Note that the province has settled some records of certain locks. `of` has the ids of these locks."""
-        now = _now()
-        if self._silent & of:
-            self._silent -= of
-            self._fresh.cursor = 0
-        if now - self._heard >= self._patience:
-            # The province has settled nothing for as long as the agent waits, so the province was away. Now the
-            # province is back: repeat the records of the other silent locks at once.
-            self._repeat_at = now
-        self._heard = now
-
     def _next_deadline(self, connection: BrokerConnection) -> float:
         """Return the seconds until the next deadline of a batch, a PUBACK or a repetition.
 
         Without any deadline, return PUBACK_SECONDS.
         """
-        deadlines = [batch.sent + self._timeout for lane in self._lanes for batch in lane.under_way]
+        due = self._lanes.deadline()
+        deadlines = [] if due is None else [due]
         if connection.waiting_since is not None:
             deadlines.append(connection.waiting_since + PUBACK_SECONDS)
-        if self._silent and len(self._repeated.under_way) < REPEATS:
-            deadlines.append(self._repeat_at)
         return max(min(deadlines, default=_now() + PUBACK_SECONDS) - _now(), 0.001)
 
     def _check_broker(self, connection: BrokerConnection) -> None:
@@ -385,8 +266,8 @@ class Uplink:
 
     def _acknowledged(self, mid: int, refusal: Refusal | None) -> None:
         self._wake.set()
-        found = [(lane, batch) for lane in self._lanes for batch in lane.under_way if batch.mid == mid]
-        for lane, batch in found:
+        found = [batch for batch in self._lanes.under_way if batch.mid == mid]
+        for batch in found:
             if refusal is None:
                 batch.acknowledged = True
                 self._size.passed(batch.size, _now())
@@ -395,11 +276,10 @@ class Uplink:
                 self._size.refused(batch.size, _now())
                 log.event("batch.shrunk", bytes=self._size.limit, refused=batch.size, reason=refusal.reason)
                 self._suspect(batch, 1)
-                lane.under_way.remove(batch)
-                lane.cursor = min(lane.cursor, min(batch.ids) - 1)
+                self._lanes.send_again(batch)
         if refusal is not None and not (found and refusal.of_size):
             # The batch stays under way, so that the agent waits for the receipt timeout before it tries again.
-            log.event("batch.rejected", batch=found[0][1].batch_id if found else "", reason=refusal.reason)
+            log.event("batch.rejected", batch=found[0].batch_id if found else "", reason=refusal.reason)
 
     # --- down --------------------------------------------------------------------------------------------------------
 
@@ -423,7 +303,8 @@ class Uplink:
 
     def _handle(self, message: Message) -> None:
         if message.leaf == uplink.RECEIPT:
-            self._settle(self._on_receipts(uplink.parse_receipts(message.payload)))
+            self._lanes.settle(self._on_receipts(uplink.parse_receipts(message.payload)))
+            self._wake.set()
         elif message.leaf == uplink.PASS:
             self._on_pass(message.payload)
         else:
