@@ -247,7 +247,7 @@ def test_an_edge_agent_ends_with_the_simulator_that_started_it_even_if_that_was_
     config, province = tmp_path / "edge.toml", crypto_cpython.generate("P-256")[1]
     config.write_text(
         f'name = "edge-1"\nstate_dir = "{tmp_path / "state"}"\nprovince_public_key = "{province.hex()}"\n'
-        '[mqtt]\nhost = "127.0.0.1"\nport = 1\n[locks]\naddresses = []\n[log]\njson = true\n'
+        '[mqtt]\nhosts = ["127.0.0.1"]\nport = 1\n[locks]\naddresses = []\n[log]\njson = true\n'
     )
 
     async def scenario() -> None:
