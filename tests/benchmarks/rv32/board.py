@@ -35,6 +35,7 @@ The lock would notice a clock that runs ahead."""
 _IMAGE_AT = 0x85000000
 _FLASH_AT = 0x86000000
 _GATTS_WRITE = 3
+_SECOND_MS = 1000
 _PIPES = "to-host", "from-host"
 
 
@@ -48,6 +49,7 @@ class Board:
         self._loop = asyncio.get_running_loop()
         self._marked = 0
         self._insn = 0
+        self._waited = 0
         self._uart: Any = None
         self.stopped = False
         self._pipes = [os.open(pipes / name, os.O_RDWR) for name in _PIPES]
@@ -196,6 +198,10 @@ class Board:
         events, self._events = self._events, []
         if passed is None:
             passed = min(milliseconds, int((time.monotonic() - began) * 1000))
+        self._waited += passed
+        while self._waited >= _SECOND_MS:
+            self._waited -= _SECOND_MS
+            self._say("rv32.second")
         return passed, events
 
 

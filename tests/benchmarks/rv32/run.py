@@ -27,9 +27,9 @@ Say = Callable[[str], None]
 HEAP = "MOORING_RV32_HEAP"
 """The variable that says how many bytes of heap the next boot has."""
 _STEP = 2 * KB
-_BETWEEN_GUESTS = 8.0
-"""Seconds from the last receipt to the next guest. In the first seconds, a light answers the guest before. After that,
-the lock makes new session keys and nonces, in two ticks of a second."""
+_BETWEEN_GUESTS = 8
+"""Seconds of the machine's clock from the last receipt to the next guest. For four seconds, a light answers the guest
+before. After that, the lock makes new session keys and nonces, in two ticks of a second."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ async def lock(machine: Machine, counts: Counts, say: Say) -> None:
 async def _rest(door: Door) -> None:
     """Return when the lock is idle. It then has done everything that it does between two guests."""
     await door.drain()
-    await asyncio.sleep(_BETWEEN_GUESTS)
+    for _ in range(_BETWEEN_GUESTS):
+        await door.lock.wait_for("rv32.second", since=len(door.lock.console))
 
 
 def _to_the_strike(tap: Tap, say: Say) -> int:
