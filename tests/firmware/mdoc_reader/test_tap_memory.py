@@ -20,7 +20,7 @@ from sim.province.registry import PROFILES
 from tests.support import tap
 from tests.support.on_lock import run_on_lock
 
-MOST_BYTES = 230_000
+MOST_BYTES = 180_000
 """Maximum number of bytes for one first check-in, without the curves. Objects are about 1.57 times as large here as on
 the chip."""
 
