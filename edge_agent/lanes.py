@@ -60,6 +60,10 @@ class UnderWay:
         self.size = sum(len(row.record) for row in rows)
         self.acknowledged = False
 
+    def note_taken(self) -> None:
+        """Note the PUBACK of the broker."""
+        self.acknowledged = True
+
 
 class Lane:
     """The batches of one lane that are under way, at most `window`."""

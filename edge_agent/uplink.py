@@ -269,7 +269,7 @@ class Uplink:
         found = [batch for batch in self._lanes.under_way if batch.mid == mid]
         for batch in found:
             if refusal is None:
-                batch.acknowledged = True
+                batch.note_taken()
                 self._size.passed(batch.size, _now())
                 log.event("batch.acknowledged", batch=batch.batch_id)
             elif refusal.of_size:
