@@ -8,7 +8,6 @@ bytes than needed. Real wallets write such lengths (cbor-x does), so `decode` ac
 8949 section 4.2.1).
 
 Tag 24 items keep their exact bytes (`Encoded.raw`), because digests and signatures cover those bytes.
-
 A memoryview is read in place: tag 24 items and byte strings of more than 255 bytes are then views of it. Such an item
 must be copied if it is kept longer than the memory that it views. From other buffers, all byte strings are bytes
 objects.
@@ -34,6 +33,9 @@ number, with room for a little arithmetic."""
 _ANY = const(18446744073709551616)
 _SHORT = const(255)
 """Maximum number of bytes in a byte string that is always copied."""
+_LONG = const(200)
+"""From this number of bytes on, a part is not copied before `_Pieces.joined`."""
+_KEYS = (int, str, bytes)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,13 +61,10 @@ class Raw:
 
 
 class Encoded(Raw):
-    """A tag 24 item. `raw` is the whole tagged item as received, in bytes or as a memoryview. `content` is the CBOR
-    inside its byte string."""
+    """A tag 24 item. `raw` is the whole tagged item as received. `content` is the CBOR inside its byte string."""
 
     def __init__(self, raw: "Any", at: int) -> None:
-        """The content is the tail of `raw`, beginning at offset `at`. A lock has no room for a second copy of a
-        portrait.
-        """
+        """The content is the tail of `raw` from offset `at` on. A lock has no room for a second copy of a portrait."""
         self.raw = raw
         self._at = at
 
@@ -200,9 +199,6 @@ def _surrogate() -> FormatError:
     return FormatError("cbor.utf8", "text holds a surrogate")
 
 
-_LONG = const(200)
-
-
 class _Pieces:
     """An output for `_write`. Long parts are copied only once, by `joined`."""
 
@@ -243,10 +239,8 @@ class _Place:
 
 
 def encode_into(item: "Any", room: memoryview, at: int) -> int:
-    """Write `item` into `room`, beginning at offset `at`, in the form of `encode`. Return the offset of the end.
-
-    Nothing long is copied on the way. Raises FormatError `cbor.memory` if the item is longer than the rest of `room`.
-    """
+    """Write `item` into `room` from offset `at` on, as `encode` writes it, but without a copy of long parts. Return the
+    offset of the end. Raises FormatError `cbor.memory` if the item is longer than the rest of `room`."""
     out = _Place(room, at)
     _write(item, out)
     return out.at
@@ -291,9 +285,6 @@ def _half(bits: int) -> float:
     else:
         value = (mantissa + 1024) * 2.0 ** (exponent - 25)
     return -value if bits & 0x8000 else value
-
-
-_KEYS = (int, str, bytes)
 
 
 def _text(raw: "Buffer") -> str:

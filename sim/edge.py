@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_agent.rotation import CONNECTIONS, SIDE_PLACES
 from sim.bell import Bell
 from sim.board.interpreter import ROOT
 from sim.broker import Broker
@@ -56,7 +57,9 @@ class Edge:
             f'name = "{self.name}"\nstate_dir = "{self.state}"\nprovince_public_key = "{self.province_public.hex()}"\n'
             f'[mqtt]\nhosts = ["{self.broker.host}"]\nport = {self.broker.port}\n'
             "[uplink]\nbatch_ms = 50\nreceipt_timeout_seconds = 5\n"
-            f"[locks]\naddresses = {json.dumps(list(self.addresses))}\n[log]\njson = true\n"
+            f"[locks]\naddresses = {json.dumps(list(self.addresses))}\n"
+            # The simulated adapter holds all connections at once, so that a story does not wait for turns.
+            f"connections = {max(CONNECTIONS, len(self.addresses) + SIDE_PLACES)}\n[log]\njson = true\n"
         )
         command = (sys.executable, "-m", "sim.radio.edge_on_air", "--hci", self.hci, "--until-input-ends")
         self.process = await asyncio.create_subprocess_exec(

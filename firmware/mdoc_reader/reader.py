@@ -52,12 +52,9 @@ if TYPE_CHECKING:
 MDOC_APPLICATION = b"\xa0\x00\x00\x02\x48\x04\x00"
 
 PREFERRED_CARRIER = "nfc"
-"""The carrier to use with an mdoc that offers both NFC and BLE: "nfc" or "ble".
-
-NFC needs no connection set-up, works only at arm's length, and does not share the air with the edge link. The advantage
-of BLE is that the holder may take the phone away from the reader to agree.
-"""
-
+"""The carrier to use with an mdoc that offers both NFC and BLE: "nfc" or "ble". NFC needs no connection set-up, works
+only at arm's length, and does not share the air with the edge link. With BLE, the holder may take the phone away from
+the reader to agree."""
 MAX_ENCRYPTED_RESPONSE = 16384
 """Maximum length of an encrypted response, in bytes. The largest known response, with a portrait, has about 9 KB."""
 
@@ -66,8 +63,7 @@ STEP_MS = 1500
 CONSENT_MS = 20000
 """Longest wait for the first answer to a request. The holder may have to look at the phone and agree."""
 TOTAL_MS = 35000
-"""Maximum duration of a read, counted from the first contact. This duration includes the engagement, the connection
-over BLE, the holder's consent and the transfer."""
+"""Maximum duration of a read from the first contact on: engagement, connection over BLE, consent and transfer."""
 _FRAME_BYTES = const(64)
 """Maximum number of bytes that SessionData adds to the encrypted response inside it."""
 _FAREWELL_MS = const(60)
@@ -397,15 +393,14 @@ class _NfcRetrieval:
         """Do nothing, because the caller releases the card."""
 
     async def _send(self, room: memoryview, start: int, end: int, le: int, extended: bool) -> memoryview:
-        """Send the message in a data object, with as many ENVELOPE commands as needed. Return the last command, which
-        is not sent yet."""
+        """Send the message in a data object, in ENVELOPE commands. Return the last command, which is not sent yet."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
         start = apdu.wrap_do53(room, start, end)
         for command in apdu.chain(apdu.ENVELOPE, 0, 0, room, start, end, le, size, extended):
             if command[0] == 0:
-                return command
+                break
             apdu.expect_ok(await self._line.transceive(command))
-        raise AssertionError
+        return command
 
 
 class _BleRetrieval:
