@@ -16,13 +16,14 @@ _TO_OUTER = b"\x6a" * 64
 
 _block = bytearray(_BLOCK)
 """Memory for the padded key. A decision at the door computes more than a hundred HMACs, so each must leave little
-garbage. Between two calls, this memory is all zeros."""
+garbage. Each call wipes this memory at its end."""
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """Return the HMAC-SHA-256 of `data`. The result has 32 bytes."""
     if len(key) > _BLOCK:
         key = sha256(key).digest()
+    mix(_block, _block, _BLOCK)  # zeros, also after a call that ended with MemoryError
     _block[: len(key)] = key
     mix(_block, _INNER, _BLOCK)
     inner = sha256(_block)

@@ -16,7 +16,7 @@ from sim import issuer, patient_loop
 from sim.board.turns import THREAD_NAME
 from sim.site import Plan, Site, build
 
-DOORS = int(os.environ.get("MOORING_DOORS", "16"))
+DOORS = int(os.environ.get("MOORING_DOORS", "12"))
 LISTINGS = DOORS // 2
 EDGES = 4
 AN_HOUR = 3600

@@ -61,10 +61,10 @@ def button(capsys: Capture, one: PtyBoard, level: int) -> None:
     if level == HELD:
         button(capsys, one, OPEN)
     one.wire(pins.BUTTON, level)
-    told = [ask(capsys, one, "status")[1].get("button")]
-    while told[-1] != ("held" if level == HELD else "open"):
-        assert len(told) < 20, told
-        told.append(ask(capsys, one, "status")[1].get("button"))
+    told = [ask(capsys, one, "status")[1]]
+    while told[-1].get("button") != ("held" if level == HELD else "open"):
+        assert len(told) < 20, told[-1]
+        told.append(ask(capsys, one, "status")[1])
 
 
 def moved(one: PtyBoard) -> int:

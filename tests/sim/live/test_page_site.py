@@ -233,20 +233,15 @@ def test_an_address_without_the_token_shows_everything_and_moves_nothing(address
     page.wait_for_selector("#said:has-text('live.token')")
 
 
-@pytest.mark.parametrize(
-    ("button", "name"),
-    [("#story-form button", "first-checkin"), ("#tour", "The whole story")],
-    ids=["scenario", "tour"],
-)
-def test_a_story_plays_on_a_site_of_its_own_and_then_the_own_site_is_back(
-    button: str, name: str, address: str, open_window: Opener
-) -> None:
+def test_a_story_plays_on_a_site_of_its_own_and_then_the_own_site_is_back(address: str, open_window: Opener) -> None:
+    # `test_stories.py` plays the tour, and `test_page_feed.py` presses its button.
+    name = "first-checkin"
     page = at_door(open_window, address)
     witness(page, "#promises-title")
     witness(page, "#people")
     witness(page, "#promise-list")
     page.select_option("#story-name", "first-checkin")
-    page.click(button)
+    page.click("#story-form button")
     saw(page, "#promises-title", f"{name}: building its site (booting the lock")
     saw(page, "#promises-title", f"{name} is playing")
     saw(page, "#people", "come by themselves")
