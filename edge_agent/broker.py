@@ -96,7 +96,8 @@ class BrokerConnection:
         """Length of the longest payload that both the agent and the broker accept."""
         self._reason = TransportError("broker.lost", "the connection ended")
         self._waiting = [threading.Semaphore(IN_FLIGHT), threading.Semaphore(IN_FLIGHT)]
-        """How many more messages of QoS 0 and of QoS 1 may wait for us. paho's thread subtracts, and the loop adds."""
+        """How many more messages of QoS 0 and of QoS 1 may wait for us. paho's thread takes from these numbers,
+        and the loop gives back."""
         self._settings, self._address, self._edge, self._version = settings, address, edge, version
         self._on_acknowledged = on_acknowledged
         self._in_flight = IN_FLIGHT

@@ -107,8 +107,8 @@ def decide(
             return _admit(profile, stay, interval, claim, commitment, named)
         except RefusedError as error:
             farthest = max(farthest, _REASONS.index(error.code))
-    # Each opening in `allowed` was the check-in of a minor, whose tie was looked up. A stranger must cost the same
-    # work.
+    # Here, every opening in `allowed` was refused. So each was the check-in of a minor, and the minor's tie was looked
+    # up. A stranger must cost the same work.
     for claim in list(claims[:1]) * (_TIES - len(allowed)):
         claim.tie(VACANT, VACANT.grant.ties)
     raise RefusedError(_REASONS[farthest], "the rules of the door say no")

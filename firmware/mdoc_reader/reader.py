@@ -63,7 +63,7 @@ STEP_MS = 1500
 CONSENT_MS = 20000
 """Longest wait for the first answer to a request. The holder may have to look at the phone and agree."""
 TOTAL_MS = 35000
-"""Maximum duration of a read from the first contact on: engagement, connection over BLE, consent and transfer."""
+"""Maximum duration of a read, counted from the first contact: engagement, connection, consent and transfer."""
 _FRAME_BYTES = const(64)
 """Maximum number of bytes that SessionData adds to the encrypted response inside it."""
 _FAREWELL_MS = const(60)

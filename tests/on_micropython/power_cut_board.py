@@ -155,7 +155,7 @@ def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[st
 
 
 def _boot_is_cut(story: Story, done: int, trial: "list[MemoryFlash]") -> bool:
-    """Boot and make writes that change nothing, until the power is cut again. Return False if the power was not cut."""
+    """Boot, then write without a change, until the power is cut again. Return False if the power was not cut."""
     try:
         vfs.mount(vfs.VfsLfs2(trial[0]), MOUNT)
     except PowerCut:

@@ -81,7 +81,7 @@ def test_a_holder_who_never_answers_the_termination_delays_neither_strike_nor_li
 
 
 class DeafWire(BleWire):
-    """When the phone has answered `answers` times, the stack of this wire takes nothing more from the lock."""
+    """After `answers` answers of the phone, the stack of this wire takes nothing more from the lock."""
 
     def __init__(self, answers: int) -> None:
         super().__init__()
