@@ -339,12 +339,12 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
                 assert isinstance(here.pop("answers"), bool) and here == lock
                 assert shown["turns"] == {"within_seconds": None, "longest_seconds": 0}
                 page = f"http://127.0.0.1:{NO_BROKER.port}"
-                with urllib.request.urlopen(f"{page}/metrics", timeout=20) as answer:
+                with urllib.request.urlopen(f"{page}/metrics", timeout=HANG_SECONDS) as answer:
                     assert "\nmooring_edge_broker_connected 1\n" in answer.read().decode()
-                with urllib.request.urlopen(f"{page}/healthz", timeout=20) as answer:
+                with urllib.request.urlopen(f"{page}/healthz", timeout=HANG_SECONDS) as answer:
                     assert answer.read() == b"ok\n"
                 with pytest.raises(urllib.error.HTTPError, match="503") as unready:
-                    urllib.request.urlopen(f"{page}/readyz", timeout=20)
+                    urllib.request.urlopen(f"{page}/readyz", timeout=HANG_SECONDS)
                 assert unready.value.read().decode().startswith("there is no pass yet: ")
                 agent.send_signal(signal.SIGTERM)
                 _until(listener, "STOPPING=1")

@@ -11,6 +11,7 @@ import pytest
 from edge_agent import config, metrics
 from edge_agent.inventory import Counts
 from edge_agent.metrics import Numbers
+from sim.hang import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "edge_agent/service"
@@ -57,7 +58,7 @@ def test_the_dashboard_has_a_panel_for_each_thing_and_no_two_at_one_place() -> N
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_prometheus_reads_the_rules() -> None:
-    subprocess.run(["promtool", "check", "rules", FOLDER / "mooring-edge.rules.yml"], check=True, timeout=60)
+    subprocess.run(["promtool", "check", "rules", FOLDER / "mooring-edge.rules.yml"], check=True, timeout=HANG_SECONDS)
 
 
 def test_the_unit_names_the_folders_of_the_default_configuration_and_waits_for_ready() -> None:
@@ -75,8 +76,8 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     # The program need not be installed on this machine.
     installed.write_text(text.replace("/opt/mooring-edge/bin/mooring-edge", "/bin/true"), encoding="utf-8")
     command = ["systemd-analyze", "verify", "--man=no", str(installed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
     assert (done.returncode, "mooring-edge.service" in done.stderr) == (0, False), done.stderr
     installed.write_text(text.replace("Type=notify", "Type=none such").replace("User=", "Usr="), encoding="utf-8")
-    wrong = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    wrong = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
     assert "mooring-edge.service" in wrong.stderr, "it can find something"

@@ -15,6 +15,7 @@ from sim.__main__ import parser
 from sim.board.bus import BoardEvent
 from sim.board.interpreter import ROOT
 from sim.demo import TO_DO, go_on_if_opened
+from sim.hang import HANG_SECONDS
 from sim.lock_console import ConsoleLine
 from sim.phone.phone import TapOutcome
 from sim.progress import WIDTH
@@ -48,7 +49,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         env={**os.environ, "LC_ALL": "zh_CN.UTF-8"},
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
