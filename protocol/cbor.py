@@ -115,28 +115,6 @@ def _head(major: int, value: int) -> bytes:
     raise FormatError("cbor.range", "integer beyond 64 bits")
 
 
-class _Comparison:
-    """An output for `_write` that keeps nothing. This output compares `data` with each part that is written. `same`
-    says whether exactly `data` was written."""
-
-    def __init__(self, data: "Buffer") -> None:
-        self._data = memoryview(data)
-        self._at = 0
-        self._same = True
-
-    def append(self, byte: int) -> None:
-        self._same = self._same and self._at < len(self._data) and self._data[self._at] == byte
-        self._at += 1
-
-    def extend(self, part: "Buffer") -> None:
-        self._same = self._same and self._data[self._at : self._at + len(part)] == part
-        self._at += len(part)
-
-    @property
-    def same(self) -> bool:
-        return self._same and self._at == len(self._data)
-
-
 def byte_string_head(content: "Buffer") -> bytes:
     """Return the head of a byte string with this content."""
     return _head(2, len(content))
@@ -147,7 +125,7 @@ def array_head(count: int) -> bytes:
     return _head(4, count)
 
 
-def _write(item: "Any", out: "_Pieces | _Comparison | _Place") -> None:
+def _write(item: "Any", out: "_Pieces | _Place") -> None:
     if item is None:
         out.append(0xF6)
     elif item is True:
@@ -260,6 +238,10 @@ def _truncated() -> FormatError:
     return FormatError("cbor.truncated", "the item is shorter than its length says")
 
 
+def _not_deterministic() -> FormatError:
+    return FormatError("cbor.deterministic", "not in deterministic encoding")
+
+
 def _simple(info: int, argument: int) -> "Any":
     if info == 20 or info == 21:
         return info == 21
@@ -309,18 +291,20 @@ def _text(raw: "Buffer") -> str:
 
 class _Reader:
     """Reads items from `data`. `at` is the reader's position. `left` is the number of items that the reader may still
-    build. `most` is the limit on numbers.
+    build. If `strict` is true, the reader refuses everything except the deterministic encoding, and `most` limits
+    numbers.
 
     Most items are short strings and small numbers. `item` reads them without a further call, because calls take most of
     the time.
     """
 
-    def __init__(self, data: "Buffer", at: int, most: int) -> None:
+    def __init__(self, data: "Buffer", at: int, strict: bool) -> None:
         self.data = data
         self.at = at
         self.end = len(data)
         self.left = MAX_ITEMS - 1
-        self.most = most
+        self.strict = strict
+        self.most = LARGEST if strict else _ANY
 
     def item(self, depth: int) -> "Any":
         """Return the next item. `depth` is the number of items that contain this item."""
@@ -361,7 +345,11 @@ class _Reader:
         self.at = end = start + (1 << (info - 24))
         if end > self.end:
             raise _truncated()
-        return self.data[start] if info == 24 else int.from_bytes(self.data[start:end], "big")
+        argument = self.data[start] if info == 24 else int.from_bytes(self.data[start:end], "big")
+        # An argument below these limits also fits into a shorter head.
+        if self.strict and argument < (24 if info == 24 else 1 << (4 << (info - 24))):
+            raise _not_deterministic()
+        return argument
 
     def _structure(self, initial: int, argument: int, start: int, depth: int) -> "Any":
         """Return an array, a map, a tagged item or a simple value. The head of this item is at offset `start`, and its
@@ -378,6 +366,8 @@ class _Reader:
             self._inside(argument * 2, depth)
             return self._map(argument, depth + 1)
         if major == 7:
+            if self.strict and not 0xF4 <= initial <= 0xF6:
+                raise _not_deterministic()  # `encode` writes no floats, and only one null
             return _simple(initial & 31, argument)
         if argument == 24:
             return self._encoded(start)
@@ -396,7 +386,9 @@ class _Reader:
 
     def _map(self, pairs: int, depth: int) -> "dict[Any, Any]":
         result: dict[Any, Any] = {}
+        before = b""
         for _ in range(pairs):
+            start = self.at
             key = self.item(depth)
             if isinstance(key, memoryview):
                 key = bytes(key)
@@ -404,6 +396,11 @@ class _Reader:
                 raise FormatError("cbor.key", "a map key must be an integer, text or bytes")
             if key in result:
                 raise FormatError("cbor.duplicate", "a map key appears twice")
+            if self.strict:
+                encoded = bytes(self.data[start : self.at])
+                if encoded < before:
+                    raise _not_deterministic()
+                before = encoded
             result[key] = self.item(depth)
         return result
 
@@ -426,8 +423,8 @@ class _Reader:
         return Encoded(bytes(raw) if isinstance(raw, bytearray) else raw, inside)
 
 
-def _whole(data: "Buffer", at: int, most: int = _ANY) -> "Any":
-    reader = _Reader(data, at, most)
+def _whole(data: "Buffer", at: int, strict: bool = False) -> "Any":
+    reader = _Reader(data, at, strict)
     item = reader.item(0)
     if reader.at != len(data):
         raise FormatError("cbor.trailing", "bytes after the item")
@@ -440,11 +437,6 @@ def decode(data: "Buffer") -> "Any":
 
 
 def decode_deterministic(data: "Buffer") -> "Any":
-    """Decode as `decode` does, but refuse every encoding except the deterministic encoding. So each value has exactly
-    one form. Numbers beyond `LARGEST` are refused too (`cbor.range`)."""
-    item = _whole(data, 0, LARGEST)
-    written = _Comparison(data)
-    _write(item, written)
-    if not written.same:
-        raise FormatError("cbor.deterministic", "not in deterministic encoding")
-    return item
+    """Decode as `decode` does, but refuse every encoding except the deterministic encoding, which `encode` writes. So
+    each value has exactly one form. Numbers beyond `LARGEST` are refused too (`cbor.range`)."""
+    return _whole(data, 0, True)

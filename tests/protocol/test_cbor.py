@@ -183,6 +183,53 @@ def test_another_order_of_keys_or_another_null_is_not_deterministic(data: str) -
     assert refusal.value.code == "cbor.deterministic"
 
 
+HEADS = [
+    0x00,
+    0x01,
+    0x17,
+    0x18,
+    0x19,
+    0x20,
+    0x38,
+    0x41,
+    0x58,
+    0x61,
+    0x78,
+    0x80,
+    0x82,
+    0x98,
+    0xA1,
+    0xA2,
+    0xB8,
+    0xC1,
+    0xF6,
+]
+
+
+@given(st.lists(st.sampled_from(HEADS), max_size=10).map(bytes) | OWN.map(cbor.encode))
+def test_our_own_formats_take_exactly_what_is_written_for_the_same_item(data: bytes) -> None:
+    try:
+        item = cbor.decode(data)
+    except FormatError as refusal:
+        with pytest.raises(FormatError):
+            cbor.decode_deterministic(data)
+        assert refusal.code != "cbor.deterministic"
+        return
+    if cbor.encode(item) == data:
+        assert cbor.decode_deterministic(data) == item
+    else:
+        with pytest.raises(FormatError) as strict:
+            cbor.decode_deterministic(data)
+        assert strict.value.code == "cbor.deterministic"
+
+
+@pytest.mark.parametrize("data", ["f7", "f93c00", "fa3f800000", "d818580101", "d900184101", "b900010101"])
+def test_our_own_formats_have_no_float_no_other_null_and_no_long_head(data: str) -> None:
+    with pytest.raises(FormatError) as refusal:
+        cbor.decode_deterministic(bytes.fromhex(data))
+    assert refusal.value.code == "cbor.deterministic"
+
+
 @pytest.mark.parametrize("bits", [0x0000, 0x8000, 0x0001, 0x03FF, 0x0400, 0x3C00, 0x7BFF, 0x7C00, 0xFC00, 0x7E00])
 def test_half_precision_is_read_as_cbor2_reads_it(bits: int) -> None:
     data = b"\xf9" + bits.to_bytes(2, "big")
