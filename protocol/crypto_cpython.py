@@ -1,5 +1,6 @@
 """The `protocol.crypto` interface over the `cryptography` package (CPython only)."""
 
+import functools
 import hashlib
 import hmac
 import os
@@ -57,6 +58,8 @@ def hkdf_expand(pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
     return HKDFExpand(algorithm=hashes.SHA256(), length=length, info=info).derive(pseudorandom_key)
 
 
+# Most signatures are by keys that have signed before: of issuers, of locks, of the province.
+@functools.lru_cache(maxsize=256)
 def _load(curve: str, public_key: bytes) -> ec.EllipticCurvePublicKey:
     if len(public_key) != 1 + 2 * COORDINATE_BYTES[curve] or public_key[0] != 4:
         raise VerificationError("crypto.key", "not an uncompressed point")
@@ -66,7 +69,28 @@ def _load(curve: str, public_key: bytes) -> ec.EllipticCurvePublicKey:
         raise VerificationError("crypto.key", "the point is not on the curve") from None
 
 
+class LoadedKey(bytes):
+    """A private key for the functions here, which is loaded only once. The key stays in memory as long as this object,
+    so it is meant for keys that serve for years, and not for those of a session.
+
+    `curve` is the key's curve, and `public` its public key.
+    """
+
+    curve: str
+    public: bytes
+    loaded: ec.EllipticCurvePrivateKey
+
+    def __new__(cls, curve: str, private: bytes) -> "LoadedKey":
+        """Raises VerificationError `crypto.key` for a scalar out of range."""
+        key = super().__new__(cls, private)
+        key.curve, key.loaded = curve, _private(curve, private)
+        key.public = _encoded(key.loaded)
+        return key
+
+
 def _private(curve: str, private: bytes) -> ec.EllipticCurvePrivateKey:
+    if isinstance(private, LoadedKey) and private.curve == curve:
+        return private.loaded
     try:
         return ec.derive_private_key(int.from_bytes(private, "big"), _CURVES[curve])
     except ValueError:
@@ -113,6 +137,8 @@ def generate(curve: str) -> tuple[bytes, bytes]:
 
 def public(curve: str, private: bytes) -> bytes:
     """Return the public key of `private`."""
+    if isinstance(private, LoadedKey) and private.curve == curve:
+        return private.public
     return _encoded(_private(curve, private))
 
 

@@ -77,7 +77,22 @@ def edge_of(name: str) -> "tuple[str, str]":
 # --- messages --------------------------------------------------------------------------------------------------------
 
 
-class Batch:
+class _Message:
+    """What all messages have in common. A subclass checks its members in `items`."""
+
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
+        raise NotImplementedError
+
+    def encode(self) -> bytes:
+        """Return the message. Raises FormatError `uplink.form` or `uplink.too_long`."""
+        data = cbor.encode(self.items())
+        if len(data) > MAX_MESSAGE:
+            raise FormatError("uplink.too_long", "longer than any message")
+        return data
+
+
+class Batch(_Message):
     """Records for the province. `batch_id` has 8 bytes and is only for logs. Each record is identified by its own
     content."""
 
@@ -85,27 +100,27 @@ class Batch:
         self.batch_id = batch_id
         self.records = records
 
-    def encode(self) -> bytes:
-        """Return the message. Raises FormatError `uplink.form`."""
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.batch_id, 8), "batch id")
         _check(_is_list_of_bytes(self.records, 1, MAX_RECORDS), "records")
-        return _encode([BATCH, self.batch_id, self.records])
+        return [BATCH, self.batch_id, self.records]
 
 
-class TimeRequest:
+class TimeRequest(_Message):
     """A lock asks for the time. `nonce` has 16 bytes and must be in the signed answer."""
 
     def __init__(self, lock_id: bytes, nonce: bytes) -> None:
         self.lock_id = lock_id
         self.nonce = nonce
 
-    def encode(self) -> bytes:
-        """Return the message. Raises FormatError `uplink.form`."""
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.lock_id, 16) and _is_bstr(self.nonce, 16), "lock id or nonce")
-        return _encode([TIME_REQUEST, self.lock_id, self.nonce])
+        return [TIME_REQUEST, self.lock_id, self.nonce]
 
 
-class LockSeen:
+class LockSeen(_Message):
     """A lock is in reach. The message holds the lock's identity key (65-byte point), and the serial of each kind of
     statement that the lock has."""
 
@@ -114,15 +129,15 @@ class LockSeen:
         self.identity_public = identity_public
         self.held = held
 
-    def encode(self) -> bytes:
-        """Return the message. Raises FormatError `uplink.form`."""
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.lock_id, 16), "lock id")
         _check(_is_bstr(self.identity_public, 65) and self.identity_public[0] == 4, "identity key")
         _check(statement.is_held(self.held), "held statements")
-        return _encode([LOCK_SEEN, self.lock_id, self.identity_public, self.held])
+        return [LOCK_SEEN, self.lock_id, self.identity_public, self.held]
 
 
-class PassRequest:
+class PassRequest(_Message):
     """An edge asks for the passes of its key (65-byte point), if there are passes newer than `issued_at`. `issued_at`
     is 0 if the edge has no passes.
 
@@ -134,26 +149,26 @@ class PassRequest:
         self.edge_public = edge_public
         self.issued_at = issued_at
 
-    def encode(self) -> bytes:
-        """Return the message. Raises FormatError `uplink.form`."""
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.edge_public, 65) and self.edge_public[0] == 4, "edge key")
         _check(statement.is_uint(self.issued_at), "time of issue")
-        return _encode([PASS_REQUEST, self.edge_public, self.issued_at])
+        return [PASS_REQUEST, self.edge_public, self.issued_at]
 
 
-class Passes:
+class Passes(_Message):
     """All edge passes of an edge, as the province signed them. They replace all earlier passes."""
 
     def __init__(self, statements: "list[bytes]") -> None:
         self.statements = statements
 
-    def encode(self) -> bytes:
-        """Return the message. Raises FormatError `uplink.form`."""
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
         _check(_is_list_of_bytes(self.statements, 1, MAX_PASSES), "passes")
-        return _encode([1, self.statements])
+        return [1, self.statements]
 
 
-class Receipts:
+class Receipts(_Message):
     """The province's answer to batches: statements of the kinds `refusal` and `receipt`.
 
     Refusals come first, then the receipts in order. If the hash chain of a lock is broken, there is a receipt for each
@@ -163,24 +178,24 @@ class Receipts:
     def __init__(self, statements: "list[bytes]") -> None:
         self.statements = statements
 
-    def encode(self) -> bytes:
-        """Return the message. Raises FormatError `uplink.form`."""
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
         _check(_is_list_of_bytes(self.statements, 1, MAX_STATEMENTS), "receipts")
-        return _encode([1, self.statements])
+        return [1, self.statements]
 
 
-class Command:
+class Command(_Message):
     """Statements for one lock. The edge hands these statements on unchanged."""
 
     def __init__(self, lock_id: bytes, statements: "list[bytes]") -> None:
         self.lock_id = lock_id
         self.statements = statements
 
-    def encode(self) -> bytes:
-        """Return the message. Raises FormatError `uplink.form`."""
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.lock_id, 16), "lock id")
         _check(_is_list_of_bytes(self.statements, 1, MAX_STATEMENTS), "statements")
-        return _encode([1, self.lock_id, self.statements])
+        return [1, self.lock_id, self.statements]
 
 
 def in_messages(statements: "list[bytes]") -> "list[list[bytes]]":
@@ -212,7 +227,7 @@ def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
         message = PassRequest(items[1], items[2])
     else:
         raise _form("kind of message")
-    message.encode()
+    message.items()  # checks them
     return message
 
 
@@ -232,11 +247,11 @@ def parse_passes(data: bytes) -> Passes:
 
 
 def _parse(data: bytes, form: "type[_Down]", members: int) -> "_Down":
-    """Return the message in version 1 of `form`. `form` has `members` members, and its encoder checks their values."""
+    """Return the message in version 1 of `form`. `form` has `members` members, and checks their values."""
     items = _decode(data)
     _check(items[0] == 1 and len(items) == members + 1, "version or length")
     message = form(*items[1:])
-    message.encode()
+    message.items()  # checks them
     return message
 
 
@@ -269,13 +284,6 @@ def parse_state(data: bytes) -> "tuple[bool, str]":
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
-
-
-def _encode(items: "list[Any]") -> bytes:
-    data = cbor.encode(items)
-    if len(data) > MAX_MESSAGE:
-        raise FormatError("uplink.too_long", "longer than any message")
-    return data
 
 
 def _decode(data: bytes) -> "list[Any]":

@@ -34,7 +34,8 @@ class Keys:
     @staticmethod
     def generate() -> "Keys":
         """Fresh keys."""
-        return Keys(*crypto.generate("P-256"), *crypto.generate("P-256"))
+        signing, sealing = _pair(crypto.generate("P-256")[0]), _pair(crypto.generate("P-256")[0])
+        return Keys(*signing, *sealing)
 
     @staticmethod
     def load_or_generate(folder: Path) -> "Keys":
@@ -57,7 +58,7 @@ class Keys:
             return keys
         try:
             held = json.loads(path.read_text())
-            signing, sealing = _pair(held["signing"]), _pair(held["sealing"])
+            signing, sealing = _pair(bytes.fromhex(held["signing"])), _pair(bytes.fromhex(held["sealing"]))
         except (ValueError, KeyError, TypeError, VerificationError):
             raise ConfigError(
                 "province.keys",
@@ -66,8 +67,8 @@ class Keys:
         return Keys(*signing, *sealing)
 
 
-def _pair(text: str) -> tuple[bytes, bytes]:
-    private = bytes.fromhex(text)
+def _pair(private: bytes) -> tuple[bytes, bytes]:
     if len(private) != COORDINATE_BYTES["P-256"]:
         raise ValueError("not a scalar of P-256")
-    return private, crypto.public("P-256", private)
+    key = crypto.LoadedKey("P-256", private)
+    return key, key.public

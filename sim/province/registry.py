@@ -202,6 +202,7 @@ class Registry:
         refused: list[tuple[record.Record, str]] = []
         counts: Counter[str] = Counter()
         unknown: Counter[bytes] = Counter()
+        locks: dict[bytes, Lock | None] = {}
         with self.store.transaction():
             for data in records:
                 try:
@@ -209,7 +210,9 @@ class Registry:
                 except MooringError:
                     counts["records unreadable"] += 1
                     continue
-                lock = self.store.lock(item.lock_id)
+                if item.lock_id not in locks:
+                    locks[item.lock_id] = self.store.lock(item.lock_id)
+                lock = locks[item.lock_id]
                 if lock is None:
                     # The lock may be registered soon. Without an answer, the edge keeps the record and sends it again.
                     unknown[item.lock_id] += 1
@@ -244,28 +247,29 @@ class Registry:
 
         Raises VerificationError for a record that the lock did not sign, and for a second record with the same counter.
         """
-        committed = self.store.hash_of(item.lock_id, item.counter)
-        if committed == item.payload_hash:
+        around = self.store.around(item.lock_id, item.counter)
+        committed = around.get(item.counter)
+        if committed is not None and committed[0] == item.payload_hash:
             return ["records delivered again"]
         record.verify(crypto, item, lock.identity)
         if committed is not None:
             raise VerificationError(EQUIVOCATION, "the lock signed two records with one counter")
-        body, judged = self._judge(lock, item)
+        before, after = around.get(item.counter - 1), around.get(item.counter + 1)
+        fits = before is None or before[0] == item.previous
+        body, judged = self._judge(lock, item, fits and (after is None or after[1] == item.payload_hash))
         self.store.put_record(item, body, judged, self._now())
         if body is not None and judged != CHAIN:
             return ["records committed"]
         _log.warning("edge %s: %s is committed as evidence only: %s", edge, _name(item), judged)
         return ["records committed", "records unusable"]
 
-    def _judge(self, lock: Lock, item: record.Record) -> tuple[dict[Any, Any] | None, str]:
-        """Return (body, verdict) of an authentic record. The body is None if the record cannot be opened.
+    def _judge(self, lock: Lock, item: record.Record, fits: bool) -> tuple[dict[Any, Any] | None, str]:
+        """Return (body, verdict) of an authentic record, which `fits` into the lock's chain or not. The body is None if
+        the record cannot be opened.
 
         An authentic record is never refused. Receipts are cumulative, so a missing record would hold back the receipts
         of all later records, until the lock's journal is full.
         """
-        before = self.store.hash_of(item.lock_id, item.counter - 1)
-        after = self.store.previous_of(item.lock_id, item.counter + 1)
-        fits = before in (None, item.previous) and after in (None, item.payload_hash)
         try:
             body = record.open_body(crypto, item, self._keys.sealing_private)
         except MooringError as error:

@@ -247,10 +247,14 @@ class Store:
         rows = self._rows("SELECT payload_hash FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
         return rows[0][0] if rows else None
 
-    def previous_of(self, lock_id: bytes, counter: int) -> bytes | None:
-        """Return `previous` of the committed record, or None."""
-        rows = self._rows("SELECT previous FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
-        return rows[0][0] if rows else None
+    def around(self, lock_id: bytes, counter: int) -> dict[int, tuple[bytes, bytes]]:
+        """Return {counter: (payload hash, previous)} of the committed records with this counter, the one before it and
+        the one after it."""
+        rows = self._rows(
+            "SELECT counter, payload_hash, previous FROM records WHERE lock_id=? AND counter BETWEEN ? AND ?",
+            *(lock_id, counter - 1, counter + 1),
+        )
+        return {row[0]: row[1:] for row in rows}
 
     def put_record(self, item: record.Record, body: dict[Any, Any] | None, verdict: str, now: int) -> None:
         """Commit a verified record. `body` is the opened body of the record, or None if the body cannot be opened.
@@ -272,8 +276,15 @@ class Store:
     def advance(self, lock_id: bytes) -> int | None:
         """Raise a lock's `through` to the last counter before a gap. Returns the new value, or None if it is 0."""
         through: int = self._rows("SELECT through FROM locks WHERE lock_id=?", lock_id)[0][0]
-        while self.hash_of(lock_id, through + 1) is not None:
-            through += 1
+        with self._lock:
+            following = self._db.execute(
+                "SELECT counter FROM records WHERE lock_id=? AND counter>? ORDER BY counter", (lock_id, through)
+            )
+            for (counter,) in following:
+                if counter != through + 1:
+                    break
+                through = counter
+            following.close()
         self._write("UPDATE locks SET through=? WHERE lock_id=?", through, lock_id)
         return through or None
 
