@@ -32,6 +32,7 @@ full, the other sector takes over."""
 
 _BLOCK_COUNT = const(4)
 _BLOCK_ERASE = const(6)
+_PIECE = const(512)
 
 
 class Sectors:
@@ -51,6 +52,25 @@ class Sectors:
             self._device.readblocks(self._first + sector, buffer, at)
         return bytes(buffer)
 
+    def is_blank(self, sector: int, at: int, room: bytearray, erased: bytes) -> bool:
+        """Return whether every byte of the sector is FF, from offset `at` on.
+
+        `room` and `erased` are results of `blank_rooms`. A boot looks through nearly the whole partition, so this
+        method leaves little garbage, and it compares whole pieces.
+        """
+        before = at % _PIECE
+        if before:  # first the rest of a piece
+            rest = self.read(sector, at, _PIECE - before)
+            if rest != erased[before:]:
+                return False
+            at += len(rest)
+        while at < SECTOR:
+            self._device.readblocks(self._first + sector, room, at)
+            if room != erased:
+                return False
+            at += _PIECE
+        return True
+
     def program(self, sector: int, at: int, data: bytes) -> bool:
         """Write `data` in one operation. Returns True if the data can be read back as it was written."""
         if data:
@@ -60,3 +80,8 @@ class Sectors:
     def erase(self, sector: int) -> None:
         """Set every byte of the sector to FF."""
         self._device.ioctl(_BLOCK_ERASE, self._first + sector)
+
+
+def blank_rooms() -> "tuple[bytearray, bytes]":
+    """Return memory for `Sectors.is_blank`: the bytes of one piece, and a blank piece."""
+    return bytearray(_PIECE), b"\xff" * _PIECE

@@ -30,7 +30,7 @@ docs/journal.md), and a log does not need that copy. The last two sectors of the
 import struct
 from binascii import crc32
 
-from firmware.memory.flash import SECTOR, Sectors
+from firmware.memory.flash import SECTOR, Sectors, blank_rooms
 from protocol import const
 from protocol import record as records
 from protocol.errors import StorageError, VerificationError
@@ -66,7 +66,6 @@ _HEADER_BYTES = const(52)
 _FRAME = const(">HBBII")
 _FRAME_BYTES = const(12)
 _FRAME_MARK = const(0xA5)
-_PIECE = const(256)
 
 
 class Journal:
@@ -96,11 +95,12 @@ class Journal:
 
     def _scan(self) -> None:
         found = []
+        rooms = blank_rooms()
         for sector in range(self.sectors):
             header = self._header(sector)
             if header is not None:
                 found.append((header[0], sector, header))
-            elif not self._is_blank(sector, 0):
+            elif not self._flash.is_blank(sector, 0, *rooms):
                 self._erase(sector)
         last = b""
         found.sort()
@@ -119,7 +119,7 @@ class Journal:
                     self._note(counter, self._flash.read(sector, at + _FRAME_BYTES + length, note_length))
                 else:
                     self.through = max(self.through, counter)
-            if not self._is_blank(sector, end):
+            if not self._flash.is_blank(sector, end, *rooms):
                 end = SECTOR
             self._sectors[sector] = (sequence, first, end)
             self._current = sector
@@ -148,14 +148,6 @@ class Journal:
                 return
             yield counter, length, note_length, at
             at = end
-
-    def _is_blank(self, sector: int, at: int) -> bool:
-        while at < SECTOR:
-            size = min(_PIECE, SECTOR - at)
-            if self._flash.read(sector, at, size).count(b"\xff") != size:
-                return False
-            at += size
-        return True
 
     # --- appending ---------------------------------------------------------------------------------------------------
 
