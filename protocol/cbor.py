@@ -311,37 +311,36 @@ class _Reader:
         at = self.at
         if at >= self.end:
             raise _truncated()
-        initial = self.data[at]
+        data = self.data
+        initial = data[at]
         argument = initial & 31
-        if argument < 24:
-            self.at = at + 1
-        else:
-            argument = self._argument(argument)
+        self.at = start = at + 1
+        if argument > 23:
+            argument = self._argument(argument, start)
+            start = self.at
         if initial >= 0x80:
             return self._structure(initial, argument, at, depth)
         if initial >= 0x40:
-            start = self.at
             self.at = end = start + argument
             if end > self.end:
                 raise _truncated()
-            part = self.data[start:end]
+            part = data[start:end]
             if initial >= 0x60:
                 return _text(part)
             # `bytes(part)` would copy a bytes object once more.
-            if isinstance(part, bytes) or (argument > _SHORT and isinstance(part, memoryview)):
+            if type(part) is bytes or (argument > _SHORT and isinstance(part, memoryview)):
                 return part
             return bytes(part)
         if argument > self.most - (initial >> 5):
             raise FormatError("cbor.range", "the number is too large for this format")
         return argument if initial < 0x20 else -1 - argument
 
-    def _argument(self, info: int) -> int:
+    def _argument(self, info: int, start: int) -> int:
         """Return the argument of a head that is longer than one byte, and move past this head. `info` is the low five
-        bits of the head's first byte.
+        bits of the head's first byte. The argument itself begins at offset `start`.
         """
         if info > 27:
             raise FormatError("cbor.indefinite" if info == 31 else "cbor.reserved", "indefinite or reserved length")
-        start = self.at + 1
         self.at = end = start + (1 << (info - 24))
         if end > self.end:
             raise _truncated()
@@ -390,10 +389,10 @@ class _Reader:
         for _ in range(pairs):
             start = self.at
             key = self.item(depth)
-            if isinstance(key, memoryview):
-                key = bytes(key)
             if type(key) not in _KEYS:
-                raise FormatError("cbor.key", "a map key must be an integer, text or bytes")
+                if not isinstance(key, memoryview):
+                    raise FormatError("cbor.key", "a map key must be an integer, text or bytes")
+                key = bytes(key)
             if key in result:
                 raise FormatError("cbor.duplicate", "a map key appears twice")
             if self.strict:
@@ -414,7 +413,7 @@ class _Reader:
         if length < 24:
             self.at += 1
         else:
-            length = self._argument(length)
+            length = self._argument(length, self.at + 1)
         inside = self.at - start
         self.at += length
         if self.at > self.end:

@@ -60,7 +60,8 @@ def hkdf_expand(pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
 
 # Most signatures are by keys that have signed before: of issuers, of locks, of the province.
 @functools.lru_cache(maxsize=256)
-def _load(curve: str, public_key: bytes) -> ec.EllipticCurvePublicKey:
+def load_public(curve: str, public_key: bytes) -> ec.EllipticCurvePublicKey:
+    """Return a public key as the package takes it. Raises VerificationError `crypto.key`."""
     if len(public_key) != 1 + 2 * COORDINATE_BYTES[curve] or public_key[0] != 4:
         raise VerificationError("crypto.key", "not an uncompressed point")
     try:
@@ -108,7 +109,7 @@ def verify(curve: str, public: bytes, hash_name: str, message: bytes | tuple[byt
         return False
     encoded = encode_dss_signature(int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big"))
     try:
-        _load(curve, public).verify(encoded, message, _ECDSA[hash_name])
+        load_public(curve, public).verify(encoded, message, _ECDSA[hash_name])
     except (InvalidSignature, VerificationError):
         return False
     return True
@@ -144,7 +145,7 @@ def public(curve: str, private: bytes) -> bytes:
 
 def ecdh(curve: str, private: bytes, public: bytes) -> bytes:
     """Return the x coordinate of the shared point."""
-    return _private(curve, private).exchange(ec.ECDH(), _load(curve, public))
+    return _private(curve, private).exchange(ec.ECDH(), load_public(curve, public))
 
 
 def seal_gcm(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:

@@ -19,10 +19,19 @@ def _invalid() -> FormatError:
 
 def _number(text: str, start: int, length: int) -> int:
     digits = text[start : start + length]
-    # isdigit() is not used, because it accepts the digits of every script.
-    if len(digits) != length or min(digits) < "0" or max(digits) > "9":
+    if len(digits) != length or not digits.isdigit():
         raise _invalid()
     return int(digits)
+
+
+def _check_ascii(text: str) -> None:
+    # isdigit() accepts the digits of every script, and not only those of ASCII.
+    try:
+        ascii_only = len(text.encode()) == len(text)
+    except UnicodeError:
+        ascii_only = False  # half of a surrogate pair
+    if not ascii_only:
+        raise _invalid()
 
 
 def day(year: int, month: int, day_of_month: int) -> int:
@@ -49,6 +58,7 @@ def _seconds(days: int, hour: int, minute: int, second: int) -> int:
 
 def from_rfc3339(text: str) -> int:
     """Return the seconds since 1970 of an RFC 3339 date-time, without its fraction. Raises FormatError `date.form`."""
+    _check_ascii(text)
     # The text is like "2026-11-23T16:52:01". A fraction may follow. Then comes Z or an offset.
     if len(text) < 20 or text[4] != "-" or text[7] != "-" or text[10] not in "Tt" or text[13] != ":" or text[16] != ":":
         raise _invalid()
@@ -76,6 +86,7 @@ def from_rfc3339(text: str) -> int:
 
 def from_full_date(text: str) -> int:
     """Return the days since 1970 of an RFC 3339 full-date, YYYY-MM-DD. Raises FormatError `date.form`."""
+    _check_ascii(text)
     if len(text) != 10 or text[4] != "-" or text[7] != "-":
         raise _invalid()
     return day(_number(text, 0, 4), _number(text, 5, 2), _number(text, 8, 2))
@@ -85,6 +96,7 @@ def from_asn1(text: str) -> int:
     """Return the seconds since 1970 of a certificate's UTCTime (13 characters) or GeneralizedTime (15). Raises
     FormatError `date.form`, also for the fractions and offsets that DER and RFC 5280 forbid.
     """
+    _check_ascii(text)
     if len(text) == 13:
         year = _number(text, 0, 2)
         year += 1900 if year >= 50 else 2000

@@ -9,6 +9,8 @@ the answer is not. Verifying the signatures takes most of the time. A good signa
 lists the error codes.
 """
 
+import sys
+
 from protocol import cbor
 from protocol.errors import FormatError, VerificationError
 from protocol.x509 import DIGITAL_SIGNATURE, KEY_CERT_SIGN, Certificate, same_name
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from protocol.crypto import Crypto
+
+_MICROPYTHON = sys.implementation.name == "micropython"
+if not _MICROPYTHON:
+    import functools
+
+    read_certificate = functools.lru_cache(maxsize=64)(Certificate)
 
 MAX_CERTIFICATES = 3
 """Maximum number of certificates read from an x5chain. Only the DS certificate counts. One of these certificates may be
@@ -94,7 +102,8 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
         if not isinstance(each, cbor.BYTES):
             raise FormatError("mdoc.certificate", "a certificate must be a byte string")
         try:
-            certificates.append(Certificate(each))
+            # The same issuers sign most documents, but a lock has no memory for their parsed certificates.
+            certificates.append(Certificate(each) if _MICROPYTHON else read_certificate(bytes(each)))
         except FormatError as error:
             raise FormatError("mdoc.certificate", "a certificate in the x5chain is malformed (" + error.code + ")")
     for certificate in certificates:
