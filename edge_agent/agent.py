@@ -27,7 +27,7 @@ from edge_agent.roster import Roster, Search
 from edge_agent.rotation import Rotation
 from edge_agent.uplink import RECONNECT, Uplink
 from edge_agent.vitals import Vitals
-from protocol import VERSION, crypto_cpython, placement, record
+from protocol import VERSION, crypto_cpython, placement, record, uplink
 from protocol.errors import FormatError, StorageError, VerificationError
 from protocol.link import Hello
 
@@ -164,7 +164,7 @@ class Agent:
             for lock in self.locks.values():
                 if lock.connected:
                     self._announcements.announce(lock)
-            self._announcements.ask_pass()
+            self._announcements.ask_province()
             self._show()
             # Tell the watchdog only after the work is done and the disk has answered. So the watchdog acts if
             # the work or the disk hangs.
@@ -194,6 +194,7 @@ class Agent:
         refusal = self._outbox.refusal
         told = None if refusal is None else {"code": refusal.code, "reason": refusal.message}
         shown |= {"unsendable": self.uplink.unsendable, "intake_refused": told}
+        shown |= {"pass_end": self._credentials.not_after or None, "certificate_end": self.vitals.certificate_end}
         turns = {"within_seconds": self.rotation.bound_seconds, "longest_seconds": int(self.rotation.longest_wait)}
         # When locks take turns, something about them changes every second.
         hurry = turns["within_seconds"] is None or any(self._shown.get(name) != shown[name] for name in shown)
@@ -286,12 +287,15 @@ class Agent:
         for lock in self.locks.values():
             if lock.connected:
                 self._announcements.announce(lock)
-        self._announcements.ask_pass()
+        self._announcements.ask_province()
         self._show()
 
-    def _on_pass(self, signed: bytes) -> None:
+    def _on_pass(self, message: bytes) -> None:
         try:
-            taken = self._credentials.take(signed)
+            if isinstance(parsed := uplink.parse_pass(message), uplink.Certificate):
+                self._on_certificate(parsed)
+                return
+            taken = self._credentials.take(message)
             self._downlink.doubt.good()
             if taken:
                 log.event("pass.accepted", issued_at=self._credentials.issued_at, locks=len(self._credentials.locks))
@@ -299,3 +303,13 @@ class Agent:
         except (FormatError, VerificationError) as error:
             log.event("pass.refused", code=error.code)
             self._downlink.doubt.bad(error.code)
+
+    def _on_certificate(self, message: uplink.Certificate) -> None:
+        try:
+            if self.uplink.identity.take(message):
+                self.uplink.show_next_certificate()
+        except StorageError as error:
+            # The connection goes on. The province sends the certificate again at the next request.
+            log.event("certificate.not_stored", reason=error.message)
+        except (FormatError, VerificationError) as error:
+            log.event("certificate.refused", code=error.code)

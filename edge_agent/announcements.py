@@ -15,6 +15,7 @@ from edge_agent.lock_state import LockState
 from edge_agent.statement_queue import StatementQueue
 from edge_agent.uplink import Uplink
 from protocol import placement, uplink
+from protocol.errors import StorageError
 from protocol.link import Hello
 
 ASK_TIME_SECONDS: Final = 30.0
@@ -25,6 +26,8 @@ ASK_PASS_SECONDS: Final = 30.0
 """Time between two requests for an edge pass while the agent has no pass, or while a lock has refused the pass."""
 RENEW_PASS_SECONDS: Final = 6 * 3600.0
 """Time between two requests while the pass works. The province makes a new pass long before the old pass ends."""
+RENEW_CERTIFICATE_SECONDS: Final = 6 * 3600.0
+"""Time between two requests for a certificate, when the present one is near its end."""
 
 
 @dataclass
@@ -44,11 +47,12 @@ class Announcements:
         self._uplink, self._credentials, self._queue, self._faults = uplink, credentials, queue, faults
         self._said: WeakKeyDictionary[LockState, _Said] = WeakKeyDictionary()
         self._asked_pass: float | None = None
+        self._asked_certificate: float | None = None
 
     def start_over(self) -> None:
         """Send everything again. The agent calls this on each new connection to the broker."""
         self._said.clear()
-        self._asked_pass = None
+        self._asked_pass = self._asked_certificate = None
 
     def is_announced(self, lock: LockState) -> bool:
         """Return True if the agent has announced this lock on this connection to the broker."""
@@ -90,8 +94,31 @@ class Announcements:
             del held[placement.KIND]
         return held
 
-    def ask_pass(self) -> None:
-        """Ask the province for an edge pass, unless the agent has asked a short while ago."""
+    def ask_province(self) -> None:
+        """Ask for an edge pass, and for the next certificate if it is time, unless the agent has asked a short while
+        ago."""
+        self._ask_pass()
+        self._ask_certificate()
+
+    def _ask_certificate(self) -> None:
+        now = time.monotonic()
+        recently = self._asked_certificate is not None and now - self._asked_certificate < RENEW_CERTIFICATE_SECONDS
+        if recently or not self._uplink.online:
+            return
+        self._asked_certificate = now
+        try:
+            request = self._uplink.identity.request()
+        except StorageError as error:
+            log.event("certificate.not_stored", reason=error.message)
+            return
+        if request is None:
+            return
+        if self._uplink.send(request.encode()):
+            log.event("certificate.requested")
+        else:
+            self._asked_certificate = None
+
+    def _ask_pass(self) -> None:
         known, now = self._credentials, time.monotonic()
         wait = ASK_PASS_SECONDS if known.refused or not known.available.is_set() else RENEW_PASS_SECONDS
         if not self._uplink.online or (self._asked_pass is not None and now - self._asked_pass < wait):

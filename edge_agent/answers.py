@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from edge_agent import checks, database, inventory, status
+from edge_agent.broker_identity import day
 from edge_agent.config import Config
 from edge_agent.counted import counted
 from protocol.command_line_cpython import DONE, NO
 from protocol.errors import StorageError
 
+_ENDS: Final = (("pass", "pass_end"), ("TLS", "certificate_end"))
 NOT_WORKING: Final = 3
 """Exit code of `status` if the agent does not work."""
 
@@ -73,6 +75,8 @@ def status_of(settings: Config) -> Answer:
         "strangers": strangers,
         "turns": turns,
         "unsendable": said.get("unsendable", 0),
+        "pass_end": said.get("pass_end"),
+        "certificate_end": said.get("certificate_end"),
         "outbox": vars(contents) if contents else None,
     }
     lines = [
@@ -81,6 +85,7 @@ def status_of(settings: Config) -> Answer:
         f"locks    {sum(lock['connected'] for lock in locks_said)} of {len(locks_said)} connected",
         *_turns_told(turns or {}, sum(not lock.get("answers", True) for lock in locks_said)),
     ]
+    lines += [f"{name:<9}until {day(said[key])}" for name, key in _ENDS if said.get(key)]
     if strangers:
         lines.append(
             f"         {counted(strangers, 'address', 'addresses')} claiming to be a lock of ours, without proof"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edge_agent import database, tls
+from edge_agent.broker_identity import BrokerIdentity, day
 from edge_agent.config import Config
 from protocol.errors import ConfigError, StorageError
 
@@ -113,8 +114,9 @@ def _tls(settings: Config) -> list[Finding]:
         return []
     findings = [_dates("mqtt.ca", settings.mqtt.ca)]
     if settings.mqtt.cert:
-        findings.append(_dates("mqtt.cert", settings.mqtt.cert))
-        findings.append(_private("mqtt.key", Path(settings.mqtt.key)))
+        pair = BrokerIdentity(settings).proven
+        findings.append(_dates("mqtt.cert", pair.cert))
+        findings.append(_private("mqtt.key", Path(pair.key)))
     return findings
 
 
@@ -143,11 +145,6 @@ def judged_dates(part: str, path: str, begin: float, end: float, now: float) -> 
     if left < WARN_DAYS:
         return Finding("warning", part, f"{path} ends on {day(end)}, in {left} days. Renew it before that day.")
     return Finding("good", part, f"{path} is valid until {day(end)}.")
-
-
-def day(seconds: float) -> str:
-    """Return the day of a time in epoch seconds, in UTC: 2026-11-30."""
-    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def _private(part: str, path: Path) -> Finding:

@@ -39,6 +39,8 @@ class Credentials:
         self._refused = False
         self.issued_at = 0
         """Time at which the province issued the passes, in epoch seconds; 0 while the agent has no pass."""
+        self.not_after = 0
+        """End of the passes, in epoch seconds; 0 while the agent has no pass."""
         self._passes: dict[bytes, bytes] = {}
         self._prefixes: dict[bytes, bytes] = {}
         self._restore()
@@ -80,10 +82,10 @@ class Credentials:
 
         Return False if the present passes are as new as those in the message. Raises FormatError, VerificationError.
         """
-        issued_at, passes = self._read(message)
+        issued_at, not_after, passes = self._read(message)
         if issued_at <= self.issued_at:
             return False
-        self._use(issued_at, passes)
+        self._use(issued_at, not_after, passes)
         if self._province_public is None:
             # These passes may be forged. If these passes were stored, they could keep out genuine passes at the next
             # start.
@@ -95,13 +97,14 @@ class Credentials:
             log.event("pass.not_stored", reason=error.strerror or type(error).__name__)
         return True
 
-    def _use(self, issued_at: int, passes: dict[bytes, bytes]) -> None:
-        self.issued_at, self._passes, self._refused = issued_at, passes, False
+    def _use(self, issued_at: int, not_after: int, passes: dict[bytes, bytes]) -> None:
+        self.issued_at, self.not_after, self._passes, self._refused = issued_at, not_after, passes, False
         self._prefixes = {lock_id[: link.PREFIX_BYTES]: lock_id for lock_id in passes}
         self.available.set()
 
-    def _read(self, message: bytes) -> tuple[int, dict[bytes, bytes]]:
-        """Return the time at which the passes in a message were issued, and the pass for each lock."""
+    def _read(self, message: bytes) -> tuple[int, int, dict[bytes, bytes]]:
+        """Return the time at which the passes in a message were issued, the time at which the first of them ends, and
+        the pass for each lock."""
         statements = uplink.parse_passes(message).statements
         forms = [self._read_one(signed) for signed in statements]
         together = {(form.issued_at, form.parts) for form in forms}
@@ -109,7 +112,7 @@ class Credentials:
         # One message brings all passes of this edge. This check notices when the broker has left a pass out.
         if together != {(forms[0].issued_at, len(forms))} or len(passes) != sum(len(form.locks) for form in forms):
             raise VerificationError("edge-pass.together", "these are not exactly the passes that were issued together")
-        return forms[0].issued_at, passes
+        return forms[0].issued_at, min(form.not_after for form in forms), passes
 
     def _read_one(self, signed: bytes) -> EdgePass:
         body: dict[Any, Any]
@@ -133,6 +136,19 @@ class Credentials:
             except (OSError, FormatError, VerificationError) as error:
                 # The agent can go on, because it asks the province for new passes.
                 log.event("pass.unusable", reason=getattr(error, "code", type(error).__name__))
+
+
+def stored_end(state_dir: Path) -> int | None:
+    """Return the time at which the stored passes end, in epoch seconds, or None if there are none. Nothing is verified.
+
+    Raises OSError, FormatError, VerificationError.
+    """
+    try:
+        message = (state_dir / PASS_FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    bodies = [statement.parse(signed).read(KIND) for signed in uplink.parse_passes(message).statements]
+    return min(EdgePass.parse(body).not_after for body in bodies)
 
 
 def _load_or_make(path: Path) -> tuple[bytes, bytes]:

@@ -5,23 +5,26 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edge_agent import answers, broker_trouble, checks, database, inventory, status, tls
+from edge_agent import answers, broker_trouble, checks, credentials, database, inventory, status, tls
 from edge_agent.answers import Answer
+from edge_agent.broker_identity import BrokerIdentity, day
 from edge_agent.checks import Finding
 from edge_agent.config import Config
 from edge_agent.counted import counted
-from edge_agent.credentials import PASS_FILE
 from protocol.command_line_cpython import DONE, NO
-from protocol.errors import StorageError
+from protocol.errors import FormatError, StorageError, VerificationError
 
 OLD_SECONDS: Final = 6 * 3600
 """A record that has waited this long for a receipt is a reason to ask the province."""
 SILENT_SECONDS: Final = 3600
+PASS_SECONDS: Final = 2 * 86400
+"""With less time than this left, a pass is a warning. The province sends a new one every day."""
 ADAPTERS: Final = Path("/sys/class/bluetooth")
 _COLOURS: Final = {"good": "32", "warning": "33", "bad": "31"}
 
@@ -76,7 +79,7 @@ def _broker(settings: Config, connected: bool) -> Iterator[Finding]:
         try:
             with socket.create_connection(address, broker_trouble.PROBE_SECONDS) as channel:
                 if named.ca:
-                    context = tls.context(named.ca, named.cert, named.key)
+                    context = tls.context(named.ca, *BrokerIdentity(settings).pair)
                     with context.wrap_socket(channel, server_hostname=address.host):
                         pass
         except OSError as error:
@@ -93,15 +96,26 @@ def _broker(settings: Config, connected: bool) -> Iterator[Finding]:
 
 def _pass(settings: Config) -> Iterator[Finding]:
     try:
-        there = (settings.state_dir / PASS_FILE).exists()
+        end = credentials.stored_end(settings.state_dir)
     except OSError:
         return  # state_dir has its own finding
-    if there:
-        yield Finding("good", "pass", "the province has admitted this edge.")
-    else:
+    except (FormatError, VerificationError):
+        yield Finding("warning", "pass", "the file edge.pass is damaged. The agent asks the province for another one.")
+        return
+    now = time.time()
+    if end is None:
         yield Finding(
             "warning", "pass", "none yet, so no lock is served. Run enroll, and give what it prints to the province."
         )
+    elif end < now:
+        yield Finding(
+            "bad", "pass", f"ended on {day(end)}, so no lock is served. The province sends a new one when the broker "
+            "is connected; if not, ask it whether this edge was revoked.",
+        )  # fmt: skip
+    elif end - now < PASS_SECONDS:
+        yield Finding("warning", "pass", f"ends on {day(end)}. If the broker is connected, ask the province.")
+    else:
+        yield Finding("good", "pass", f"the province has admitted this edge, until {day(end)}.")
 
 
 def _outbox(settings: Config, said: dict[str, Any]) -> Iterator[Finding]:

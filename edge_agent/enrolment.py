@@ -7,24 +7,17 @@ broker. The province admits the first by its public half. Whoever runs the broke
 import os
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge_agent import checks, files, status, tls
 from edge_agent.answers import Answer
+from edge_agent.broker_identity import BrokerIdentity, day
+from edge_agent.broker_key import FileKey
 from edge_agent.config import Config
 from edge_agent.counted import counted
 from edge_agent.credentials import Credentials
 from protocol.command_line_cpython import DONE
-from protocol.errors import ConfigError, StorageError
+from protocol.errors import ConfigError, FormatError, StorageError
 
 
 def enroll(settings: Config) -> Answer:
@@ -47,8 +40,8 @@ def enroll(settings: Config) -> Answer:
         lines += [f"2. To whoever runs the broker, give the request {request}."]
         lines += [f"   Put the certificate that comes back into {settings.mqtt.cert}."]
     elif settings.mqtt.cert:
-        _, end = tls.validity(settings.mqtt.cert)
-        lines += [f"2. The certificate for the broker is there, until {checks.day(end)}."]
+        _, end = tls.validity(BrokerIdentity(settings).proven.cert)
+        lines += [f"2. The certificate for the broker is there, until {day(end)}. It is renewed by itself."]
     else:
         lines += ["2. No certificate is named. If the broker wants one, set mqtt.ca, mqtt.cert and mqtt.key first."]
     return Answer(DONE, facts, lines)
@@ -76,16 +69,13 @@ def _request(settings: Config) -> Path | None:
     if not settings.mqtt.cert or cert.exists():
         return None
     if not key.exists():
-        made = ec.generate_private_key(ec.SECP256R1())
-        _write(key, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        _write(key, FileKey.make().pem)
     try:
-        private = load_pem_private_key(key.read_bytes(), None)
-    except (OSError, ValueError, TypeError):
-        raise ConfigError("config.file", f"mqtt.key: {key} is no readable key in PEM. Move it aside.") from None
-    if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise ConfigError("config.file", f"mqtt.key: {key} is no elliptic-curve key. Move it aside.")
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, settings.name)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(private, hashes.SHA256())
+        request = FileKey.load(key.read_bytes()).request(settings.name)
+    except OSError as error:
+        raise ConfigError("config.file", f"mqtt.key: cannot read {key}: {error.strerror}. Move it aside.") from None
+    except FormatError as error:
+        raise ConfigError("config.file", f"mqtt.key: {key}: {error.message}. Move it aside.") from None
     path = cert.with_suffix(".csr")
     _write(path, request.public_bytes(Encoding.PEM))
     return path

@@ -50,7 +50,28 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
     "broker.lost": ("warning", "The connection to the broker has ended or could not be made. It is tried again."),
     "certificate.ends": (
         "warning",
-        "Our certificate for the broker ends within so many days. Renew it; the next connection takes the new one.",
+        "Our certificate for the broker ends within so many days, and the province has not renewed it. Do it by hand.",
+    ),
+    "certificate.requested": ("info", "The province was asked for the next certificate for the broker."),
+    "certificate.received": ("info", "The next certificate is here. The agent connects with it now."),
+    "certificate.renewed": (
+        "info",
+        "The broker has taken the next certificate, and the one before is not used any more.",
+    ),
+    "certificate.refused": (
+        "error",
+        "The answer to our request for a certificate was not accepted. Ask the province why.",
+    ),
+    "certificate.untaken": (
+        "warning",
+        (
+            "The broker takes the present certificate and not the next one, which is tried again at each connection. "
+            "Ask whoever runs the broker."
+        ),
+    ),
+    "certificate.not_stored": (
+        "error",
+        "A key or certificate could not be written, so the present one stays in use. Do what the reason says.",
     ),
     "radio.unavailable": ("warning", "Bluetooth cannot scan. It is tried again; check that bluetoothd runs."),
     "radio.forgotten": ("info", "BlueZ has forgotten a device, because it remembered old services of it."),
@@ -170,6 +191,8 @@ REPEATING: Final = frozenset(
     {
         "batch.rejected",
         "broker.lost",
+        "certificate.refused",
+        "certificate.untaken",
         "downlink.failed",
         "downlink.unreadable",
         "link.lost",

@@ -19,9 +19,19 @@ def replace(path: Path, content: bytes, *, durable: bool) -> None:
             os.fsync(file.fileno())
     temporary.replace(path)
     if durable:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            # The directory stores the new name of the file, so the directory must be flushed too.
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _flush_names(path.parent)
+
+
+def move(path: Path, place: Path) -> None:
+    """Rename the file at `path` to `place`, in the same folder, safe from a power cut. Raises OSError."""
+    path.replace(place)
+    _flush_names(place.parent)
+
+
+def _flush_names(folder: Path) -> None:
+    """Flush a directory, because the directory stores the names of its files. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -39,6 +39,7 @@ class Numbers:
     clock_offset: float | None
     certificate_end: float | None
     pass_issued: float | None
+    pass_end: float | None
     faults: Mapping[str, int]
     visit_limit: float | None = None
     visit_longest: float = 0.0
@@ -86,6 +87,7 @@ def _lines(numbers: Numbers) -> Iterable[str]:
         ("clock_offset_seconds", "The province's time minus the time here.", numbers.clock_offset),
         ("certificate_end_timestamp_seconds", "When our certificate for the broker ends.", numbers.certificate_end),
         ("pass_issued_timestamp_seconds", "When the province issued our passes.", numbers.pass_issued),
+        ("pass_end_timestamp_seconds", "When our passes end.", numbers.pass_end),
     ):
         if value is not None:
             yield from _one(name, "gauge", meaning, value)

@@ -24,6 +24,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Final
 
 from edge_agent import config, log
@@ -31,6 +32,7 @@ from edge_agent.backoff import Backoff
 from edge_agent.batch_size import STRIKES, BatchSize
 from edge_agent.broker import BrokerConnection, Message, Refusal
 from edge_agent.broker_address import Brokers
+from edge_agent.broker_identity import BrokerIdentity
 from edge_agent.faults import FaultError, Faults
 from edge_agent.lanes import RESEND_LIMIT, Lane, Lanes, UnderWay
 from edge_agent.outbox import Key, Outbox
@@ -43,6 +45,8 @@ notice within two minutes that the broker is back. But the agent's handshakes mu
 STEADY_SECONDS: Final = 30.0
 """After a connection that lasted this long, the agent starts again with the shortest wait. If a connection is shorter,
 the broker probably threw us out."""
+_RENEWED: Final = "broker.renewed"
+"""Code of the end of a connection that we end ourselves, to connect with the next certificate at once."""
 PUBACK_SECONDS: Final = 30.0
 """Time limit for a PUBACK. A broker that needs more time than this hangs, even if TCP still works. Keepalive notices
 that later.
@@ -83,6 +87,9 @@ class Uplink:
         self._on_receipts, self._on_command, self._on_pass = on_receipts, on_command, on_pass
         self._on_online, self._on_offline = on_online, on_offline
         self._brokers = Brokers(settings.mqtt.brokers)
+        self.identity = BrokerIdentity(settings)
+        """Certificate and key for the broker."""
+        self._switch = False
         self._connection: BrokerConnection | None = None
         self._wake = asyncio.Event()
         self._timeout = float(settings.uplink.receipt_timeout_seconds)
@@ -120,12 +127,19 @@ class Uplink:
             return False
         return True
 
+    def show_next_certificate(self) -> None:
+        """End the present connection, and connect at once with the next certificate."""
+        self._switch = True
+        self._wake.set()
+
     async def run(self) -> None:
         """Stay connected and send records until cancelled."""
         failures = 0
         while True:
             began = _now()
             error = await self._connect_and_serve()
+            if error.code == _RENEWED:
+                continue
             # After smaller batches were chosen, the next try is a new one.
             shrank = self._learn_from_end(error)
             failures = 1 if shrank or _now() - began > STEADY_SECONDS else failures + 1
@@ -151,11 +165,16 @@ class Uplink:
             return self._faults.note(error)
 
     async def _serve_one(self) -> TransportError:
+        pair, worked = self.identity.pair, False
+        self._switch = False
+        mqtt = replace(self._settings.mqtt, cert=pair.cert, key=pair.key)
         connection = BrokerConnection(
-            self._settings.mqtt, self._brokers.current, self._settings.name, self._version, self._acknowledged
+            mqtt, self._brokers.current, self._settings.name, self._version, self._acknowledged
         )
         try:
             await connection.open()
+            worked = True
+            self.identity.works(pair)
             self._start_over()
             self._connection = connection
             self._brokers.works()
@@ -166,6 +185,7 @@ class Uplink:
                 raise error
             return error
         finally:
+            self.identity.ended(pair, worked=worked)
             was_online, self._connection = self._connection is not None, None
             if was_online:
                 self._on_offline()
@@ -204,6 +224,8 @@ class Uplink:
     async def _pump(self, connection: BrokerConnection) -> TransportError:
         file = self._outbox.rebuilt
         while True:
+            if self._switch:
+                return TransportError(_RENEWED, "the next certificate is used from now on")
             if self._outbox.rebuilt != file:
                 raise TransportError("outbox.rebuilt", "the outbox has a new file, so all its records are sent again")
             self._wake.clear()

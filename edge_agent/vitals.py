@@ -21,6 +21,8 @@ from protocol.errors import ConfigError, StorageError
 
 SILENT_SECONDS: Final = 3600.0
 """An own lock that was not heard for this long counts as silent."""
+READ_SECONDS: Final = 60.0
+"""Time between two looks at the file of the certificate."""
 BEAT_SECONDS: Final = 30.0
 """If the housekeeping has not finished a round for this long, the agent is not healthy."""
 
@@ -42,6 +44,8 @@ class Vitals:
         self._uplink, self._downlink, self._roster = uplink, downlink, roster
         self._beat = time.monotonic()
         self._look_at = self._beat
+        self._certificate_end: float | None = None
+        self._certificate_read: float | None = None
 
     def beat(self) -> None:
         """Note that the housekeeping has done its work. Once a day, warn of a certificate that ends soon."""
@@ -49,9 +53,9 @@ class Vitals:
         if self._beat < self._look_at:
             return
         self._look_at = self._beat + DAY
-        end, now = self._certificate_end(), time.time()
+        end, now = self.certificate_end, time.time()
         if end is not None and end - now < WARN_DAYS * DAY:
-            log.event("certificate.ends", path=self._settings.mqtt.cert, days=int((end - now) // DAY))
+            log.event("certificate.ends", path=self._uplink.identity.proven.cert, days=int((end - now) // DAY))
 
     def unhealthy(self) -> list[str]:
         """Return what is wrong in this process itself. A restart may help."""
@@ -90,8 +94,9 @@ class Vitals:
             disk_free=free,
             last_receipt=self._downlink.last_receipt,
             clock_offset=self._downlink.clock_offset,
-            certificate_end=self._certificate_end(),
+            certificate_end=self.certificate_end,
             pass_issued=self._credentials.issued_at or None,
+            pass_end=self._credentials.not_after or None,
             faults=self._faults.counts,
             visit_limit=self._roster.rotation.bound_seconds,
             visit_longest=self._roster.rotation.longest_wait,
@@ -113,9 +118,17 @@ class Vitals:
     def _disk_free(self) -> int:
         return shutil.disk_usage(self._settings.state_dir).free
 
-    def _certificate_end(self) -> float | None:
-        if not self._settings.mqtt.cert:
-            return None
+    @property
+    def certificate_end(self) -> float | None:
+        """When our certificate for the broker ends, in epoch seconds; None if it is not known. The file is read at most
+        once in READ_SECONDS."""
+        now = time.monotonic()
+        if self._certificate_read is None or now - self._certificate_read >= READ_SECONDS:
+            self._certificate_read, self._certificate_end = now, self._read_certificate_end()
+        return self._certificate_end
+
+    def _read_certificate_end(self) -> float | None:
+        pair = self._uplink.identity.proven
         with contextlib.suppress(ConfigError):
-            return tls.validity(self._settings.mqtt.cert)[1]
+            return tls.validity(pair.cert)[1] if pair.cert else None
         return None

@@ -32,6 +32,7 @@ BATCH = 1
 TIME_REQUEST = 2
 LOCK_SEEN = 3
 PASS_REQUEST = 4
+CERTIFICATE_REQUEST = 5
 """Types of a message on `up`. The type is the first member of the message."""
 
 MAX_MESSAGE = 131072
@@ -44,6 +45,8 @@ MAX_PASSES = 32
 """Maximum number of passes of one edge. Together the passes list at most 2048 locks."""
 MAX_BYTES = statement.MAX_BYTES
 """Maximum size of a record or a statement, in bytes. A record is shorter than the longest statement."""
+MAX_CERTIFICATE = 2048
+"""Maximum size of an edge's certificate, or of a request for one, in bytes."""
 EDGE_NAME_LENGTH = 32
 
 _EDGE_NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -168,6 +171,50 @@ class Passes(_Message):
         return [1, self.statements]
 
 
+class CertificateRequest(_Message):
+    """An edge asks for the certificate that follows its present one at the broker.
+
+    `request` is a PKCS#10 request (DER), signed by the new key. `replaces` is the SHA-256 value of the present
+    certificate (DER). `signature` has 64 bytes and is over `request_text`, by the key of the present certificate.
+    """
+
+    def __init__(self, request: bytes, replaces: bytes, signature: bytes) -> None:
+        self.request = request
+        self.replaces = replaces
+        self.signature = signature
+
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
+        _check(_is_bstr_up_to(self.request, MAX_CERTIFICATE), "request")
+        _check(_is_bstr(self.replaces, 32) and _is_bstr(self.signature, 64), "present certificate or signature")
+        return [CERTIFICATE_REQUEST, self.request, self.replaces, self.signature]
+
+
+def request_text(edge: str, request: bytes, replaces: bytes) -> bytes:
+    """Return the bytes that an edge signs with its present key, to get a certificate for a new key."""
+    return cbor.encode(["mooring/certificate-request", edge, request, replaces])
+
+
+class Certificate(_Message):
+    """The answer to CertificateRequest: an X.509 certificate (DER). `signature` has 64 bytes and is over
+    `certificate_text`, by the province's signing key."""
+
+    def __init__(self, certificate: bytes, signature: bytes) -> None:
+        self.certificate = certificate
+        self.signature = signature
+
+    def items(self) -> "list[Any]":
+        """Return the members of the message. Raises FormatError `uplink.form`."""
+        _check(_is_bstr_up_to(self.certificate, MAX_CERTIFICATE), "certificate")
+        _check(_is_bstr(self.signature, 64), "signature")
+        return [2, self.certificate, self.signature]
+
+
+def certificate_text(edge: str, certificate: bytes) -> bytes:
+    """Return the bytes that the province signs, so that nobody else can give an edge a certificate."""
+    return cbor.encode(["mooring/certificate", edge, certificate])
+
+
 class Receipts(_Message):
     """The province's answer to batches: statements of the kinds `refusal` and `receipt`.
 
@@ -212,11 +259,11 @@ def in_messages(statements: "list[bytes]") -> "list[list[bytes]]":
     return groups
 
 
-def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
+def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest | CertificateRequest":
     """Return a message on `up`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
     items = _decode(data)
     kind, count = items[0], len(items)
-    message: "Batch | TimeRequest | LockSeen | PassRequest"
+    message: "Batch | TimeRequest | LockSeen | PassRequest | CertificateRequest"
     if kind == BATCH and count == 3:
         message = Batch(items[1], items[2])
     elif kind == TIME_REQUEST and count == 3:
@@ -225,6 +272,8 @@ def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
         message = LockSeen(items[1], items[2], items[3])
     elif kind == PASS_REQUEST and count == 3:
         message = PassRequest(items[1], items[2])
+    elif kind == CERTIFICATE_REQUEST and count == 4:
+        message = CertificateRequest(items[1], items[2], items[3])
     else:
         raise _form("kind of message")
     message.items()  # checks them
@@ -242,8 +291,19 @@ def parse_command(data: bytes) -> Command:
 
 
 def parse_passes(data: bytes) -> Passes:
-    """Return a message on `pass`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    """Return the passes in a message. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
     return _parse(data, Passes, 1)
+
+
+def parse_pass(data: bytes) -> "Passes | Certificate":
+    """Return a message on `pass`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    items = _decode(data)
+    if items[0] != 2:
+        return parse_passes(data)
+    _check(len(items) == 3, "length")
+    message = Certificate(items[1], items[2])
+    message.items()  # checks them
+    return message
 
 
 def _parse(data: bytes, form: "type[_Down]", members: int) -> "_Down":
@@ -306,6 +366,10 @@ def _check(good: bool, what: str) -> None:
 
 def _is_bstr(value: "Any", size: int) -> bool:
     return isinstance(value, bytes) and len(value) == size
+
+
+def _is_bstr_up_to(value: "Any", most: int) -> bool:
+    return isinstance(value, bytes) and 0 < len(value) <= most
 
 
 def _is_list_of_bytes(value: "Any", least: int, most: int) -> bool:

@@ -26,12 +26,16 @@ from protocol.errors import ConfigError, FormatError, MooringError
 from sim import arguments
 from sim.answer import failed
 from sim.province import view
+from sim.province.certificates import ACCESS, AUTHORITY, REVOKED, Certificates
+from sim.province.database import DATABASE
+from sim.province.edges import PASS_SECONDS, Edges
 from sim.province.keys import Keys
 from sim.province.placements import LINK, Placements
 from sim.province.province import Province
-from sim.province.store import DATABASE, Store
+from sim.province.store import Store
 from sim.province.view import YEAR_10000
 
+_RELOAD = "the broker's files are in {folder}: let the broker read them again (Mosquitto: kill -HUP)"
 BROKER_SECONDS = 10.0
 """Seconds that the broker may take to answer. After that the command fails."""
 
@@ -76,6 +80,25 @@ def parser() -> Parser:
         metavar="PORT",
         help="the broker's MQTT 5 port (default %(default)s)",
     )
+    certify = commands.add_parser(
+        "certify",
+        help="sign an edge's first certificate for the broker",
+        description="Signs the request that `enroll` made on an edge that is admitted. Its earlier certificates are "
+        "revoked. The edge renews this certificate by itself. Also writes the broker's files.",
+    )
+    certify.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
+    certify.add_argument("--request", type=Path, required=True, metavar="FILE", help="the request (PEM)")
+    certify.add_argument("--cert", type=Path, required=True, metavar="FILE", help="write the certificate to this file")
+    _add_broker(certify)
+    revoke = commands.add_parser(
+        "revoke",
+        help="cut an edge off",
+        description="Refuses everything from an edge from now on, also in provinces that run, until it is admitted "
+        "again. Revokes its certificates, and writes the broker's files. Let the broker read them again.",
+    )
+    revoke.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
+    revoke.add_argument("--edge", type=arguments.text, required=True, metavar="NAME", help="the edge's name")
+    _add_broker(revoke)
     code = commands.add_parser(
         "code",
         help="make the listing code for a door, as text and as a QR code",
@@ -117,6 +140,23 @@ def parser() -> Parser:
     return top
 
 
+def _add_broker(command: Parser) -> None:
+    command.add_argument(
+        "--broker",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help=f"write {AUTHORITY}, {REVOKED} and {ACCESS} for the broker to this folder",
+    )
+    command.add_argument(
+        "--user",
+        type=arguments.text,
+        default="province",
+        metavar="NAME",
+        help="the province's user at the broker (default %(default)s)",
+    )
+
+
 def _add_door_and_link(command: Parser) -> None:
     command.add_argument(
         "--door", type=int, default=1, metavar="N", help="which door of the listing (default %(default)s)"
@@ -153,6 +193,34 @@ def _run(folder: Path, host: str, port: int, admitted: list[str]) -> int:
         over.wait()
     finally:
         province.stop()
+    return 0
+
+
+def _certify(chosen: argparse.Namespace) -> int:
+    _must_hold_a_province(chosen.data)
+    keys = Keys.load_or_generate(chosen.data)
+    arguments.writable(chosen.cert, "--cert")
+    with contextlib.closing(Store(chosen.data)) as store:
+        certificates = Certificates(store, keys, time.time)
+        edge, pem = certificates.first(chosen.request.read_bytes())
+        certificates.write_broker_files(chosen.broker, chosen.user)
+    chosen.cert.write_bytes(pem)
+    print(f"{chosen.cert}: the certificate of edge {edge}. Put it where mqtt.cert says.")
+    print(_RELOAD.format(folder=chosen.broker))
+    return 0
+
+
+def _revoke(chosen: argparse.Namespace) -> int:
+    _must_hold_a_province(chosen.data)
+    keys = Keys.load_or_generate(chosen.data)
+    with contextlib.closing(Store(chosen.data)) as store:
+        Edges(store, keys, time.time).revoke(chosen.edge)
+        certificates = Certificates(store, keys, time.time)
+        certificates.revoke(chosen.edge)
+        certificates.write_broker_files(chosen.broker, chosen.user)
+    print(f"edge {chosen.edge} is revoked: it gets no answer from now on")
+    print(f"its last pass ends within {PASS_SECONDS // 86400} days; until then it can still talk to locks in its reach")
+    print(_RELOAD.format(folder=chosen.broker))
     return 0
 
 
@@ -255,6 +323,10 @@ def main(arguments: list[str] | None = None) -> int:
         with _usable(chosen.data):
             if chosen.command == "show":
                 return _show(chosen.data, chosen.json)
+            if chosen.command == "certify":
+                return _certify(chosen)
+            if chosen.command == "revoke":
+                return _revoke(chosen)
             if chosen.command == "code":
                 return _code(chosen)
             if chosen.command == "card":

@@ -17,10 +17,14 @@ from protocol.errors import ConfigError
 from sim.province.keys import Keys
 from sim.province.store import Store
 
-PASS_SECONDS = 30 * 86400
-"""Lifetime of a pass. While a pass is valid, a stolen Pi can serve the doors that its replacement never visits."""
-RENEW_SECONDS = PASS_SECONDS // 2
-"""A pass is replaced when fewer seconds than this remain. So an edge can be without a network for this time."""
+PASS_SECONDS = 7 * 86400
+"""Lifetime of a pass. While a pass is valid, a revoked Pi can still talk to the locks in its reach.
+
+An edge without a network for longer than this loses its locks until the network is back. Nothing is lost meanwhile: the
+locks keep their records, and the first thing that the edge does with a network is to ask for a pass.
+"""
+RENEW_SECONDS = 6 * 86400
+"""A pass is replaced when fewer seconds than this remain, so once a day. An edge that was online has this time."""
 
 MOST_LOCKS = uplink.MAX_PASSES * MAX_LOCKS
 """Maximum number of locks that one edge can serve."""
@@ -48,8 +52,24 @@ class Edges:
         if locks is not None and not (0 < len(locks) <= MOST_LOCKS and all(len(lock_id) == 16 for lock_id in locks)):
             raise ConfigError("edge.locks", f"an edge serves 1 to {MOST_LOCKS} locks, and their ids have 16 bytes")
         with self._store.transaction():
+            self._store.revoke_edge(edge, None)
             # Each lock is listed once, because an edge refuses passes that list a lock twice.
             self._store.put_edge(edge, None, None if locks is None else list(dict.fromkeys(locks)))
+
+    def revoke(self, edge: str) -> None:
+        """Refuse everything from `edge` from now on, until it is admitted again.
+
+        It gets no pass, and its last pass ends within PASS_SECONDS. Raises ConfigError `edge.name` for an edge that is
+        not admitted.
+        """
+        with self._store.transaction():
+            if self._store.edge(edge) is None:
+                raise ConfigError("edge.name", f"no edge {edge!r} is admitted here; admitted: {self._store.edges()}")
+            self._store.revoke_edge(edge, int(self._clock()))
+
+    def is_revoked(self, edge: str) -> bool:
+        """Was this edge revoked?"""
+        return self._store.is_revoked(edge)
 
     def answer(self, edge: str, request: uplink.PassRequest) -> bytes | None:
         """Return the message with the passes for a request.

@@ -13,7 +13,7 @@ from protocol import crypto_cpython as crypto
 from protocol import statement
 from protocol.crypto import COORDINATE_BYTES
 from protocol.errors import ConfigError, VerificationError
-from sim.province.store import DATABASE
+from sim.province.database import DATABASE
 
 _FILE = "keys.json"
 

@@ -107,7 +107,7 @@ class Province:
 
     def _publish(self, messages: list[Message]) -> None:
         if self._consumer is not None:
-            self._consumer.publish(messages)
+            self._consumer.publish([message for message in messages if not self.registry.edges.is_revoked(message[0])])
 
     def relay(self, lock_id: bytes, statements: list[bytes]) -> None:
         """Send statements to the edge that last served the lock.
@@ -123,6 +123,11 @@ class Province:
     def admit_edge(self, edge: str, locks: list[bytes] | None = None) -> None:
         """Admit an edge, so that it gets passes. Raises the same errors as `Edges.admit`."""
         self.registry.edges.admit(edge, locks)
+
+    def revoke_edge(self, edge: str) -> None:
+        """Refuse an edge from now on, and revoke its certificates. Raises the same errors as `Edges.revoke`."""
+        self.registry.edges.revoke(edge)
+        self.registry.certificates.revoke(edge)
 
     def register_lock(
         self,

@@ -23,6 +23,7 @@ from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
 from protocol.trust import MAX_LISTS, Issuer, ListEntry, TrustList
 from sim import profiles
+from sim.province.certificates import Certificates
 from sim.province.edges import Edges
 from sim.province.keys import Keys
 from sim.province.placements import Placements
@@ -45,6 +46,7 @@ class Registry:
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self.store = store
         self.edges = Edges(store, keys, clock)
+        self.certificates = Certificates(store, keys, clock)
         self.placements = Placements(store, keys, clock)
         self._refusals = Refusals(store, keys, clock)
         self.changed = threading.Condition()
@@ -149,8 +151,13 @@ class Registry:
         """Execute one message on `up` and return the answers. A bad message is counted.
 
         There is no answer about a lock that is not registered, because the lock may be registered later, and a refusal
-        is final.
+        is final. A revoked edge gets no answer either. Its records are not committed. They are still in their locks,
+        and another edge brings them.
         """
+        if self.edges.is_revoked(edge):
+            _log.warning("edge %s is revoked and sends a message", edge)
+            self.tally("messages of revoked edges")
+            return []
         try:
             message = uplink.parse_up(payload)
         except FormatError as error:
@@ -164,6 +171,9 @@ class Registry:
         elif isinstance(message, uplink.PassRequest):
             passes = self.edges.answer(edge, message)
             answers = [] if passes is None else [(edge, uplink.PASS, passes)]
+        elif isinstance(message, uplink.CertificateRequest):
+            certificate = self.certificates.renew(edge, message)
+            answers = [] if certificate is None else [(edge, uplink.PASS, certificate)]
         else:
             answers = self._meet(edge, message)
         self._notify()

@@ -5,19 +5,14 @@ committed record is kept as the lock signed it, even if nobody can open it.
 """
 
 import json
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from protocol import placement, record
+from sim.province.edge_rows import SCHEMA as EDGES
+from sim.province.edge_rows import EdgeRows
 from sim.province.quality import GOOD
-
-DATABASE = "province.db"
-"""Name of the database in the province's folder."""
 
 UNOPENED = 0
 """`kind` of a committed record whose body could not be opened or read."""
@@ -61,7 +56,6 @@ CREATE TABLE IF NOT EXISTS refused (
   lock_id BLOB NOT NULL, counter INTEGER NOT NULL, payload_hash BLOB NOT NULL, refusal INTEGER NOT NULL,
   PRIMARY KEY (lock_id, counter, payload_hash)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS refused_by_refusal ON refused (refusal);
-CREATE TABLE IF NOT EXISTS edges (name TEXT PRIMARY KEY, public BLOB, locks BLOB);
 CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL);
 """
 
@@ -123,45 +117,11 @@ class Registration:
     committed_at: int
 
 
-class Store:
-    """One connection that any thread can use. Several stores may share one file, even in several processes."""
+class Store(EdgeRows):
+    """All data of a province. Several stores may share one file, even in several processes."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(folder / DATABASE, timeout=30, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Begin a block. At the block's end, either all its changes are on disk or none of them. Other writers wait."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
-
-    def _write(self, query: str, *values: Any) -> None:
-        with self._lock:
-            self._db.execute(query, values)
+        super().__init__(folder, EDGES + _SCHEMA)
 
     # --- locks and statements ----------------------------------------------------------------------------------------
 
@@ -206,25 +166,6 @@ class Store:
         """Return (serial, statement) of the current statement, or None."""
         rows = self._rows("SELECT serial, statement FROM statements WHERE kind=? AND name=?", kind, name)
         return (rows[0][0], rows[0][1]) if rows else None
-
-    def put_edge(self, name: str, public: bytes | None, locks: list[bytes] | None) -> None:
-        """Admit an edge. Until the edge asks for a pass, `public` is None. `locks` has lock ids. None stands for all
-        locks.
-        """
-        listed = None if locks is None else b"".join(locks)
-        self._write("INSERT OR REPLACE INTO edges VALUES (?,?,?)", name, public, listed)
-
-    def edge(self, name: str) -> tuple[bytes | None, list[bytes] | None] | None:
-        """Return (key, lock ids) of an admitted edge, and None for any other edge."""
-        rows = self._rows("SELECT public, locks FROM edges WHERE name=?", name)
-        if not rows:
-            return None
-        public, locks = rows[0]
-        return public, None if locks is None else [locks[at : at + 16] for at in range(0, len(locks), 16)]
-
-    def edges(self) -> list[str]:
-        """Names of the admitted edges."""
-        return [row[0] for row in self._rows("SELECT name FROM edges ORDER BY name")]
 
     def put_grant(self, lock_id: bytes, grant_id: bytes, serial: int, until: int, statement: bytes) -> None:
         """Queue a grant for a lock. A grant with a higher serial replaces the earlier grant."""

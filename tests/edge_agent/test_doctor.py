@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,13 @@ import pytest
 from edge_agent import config, doctor, status
 from edge_agent.__main__ import main
 from edge_agent.outbox import Outbox
+from protocol import crypto_cpython as crypto
 from sim.broker import Broker
 from sim.ports import ReservedPort
+from tests.support.link_keys import LinkKeys
 from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock
+
+KEYS = LinkKeys(crypto)
 
 
 @pytest.fixture
@@ -26,6 +31,13 @@ def settings(folder: Path, port: int) -> config.Config:
     return config.load(None, {f"MOORING_EDGE_{name}": value for name, value in environment.items()})
 
 
+def keep_pass(named: config.Config, days: float) -> None:
+    """Write a pass that ends in so many days."""
+    now = int(time.time())
+    message = KEYS.passes(issued_at=now - 7 * 86400, not_after=now + int(days * 86400))
+    (named.state_dir / "edge.pass").write_bytes(message)
+
+
 def levels(named: config.Config, adapters: Path) -> dict[str, str]:
     return {one["part"]: one["level"] for one in doctor.examine(named, adapters=adapters).facts["checks"]}
 
@@ -35,13 +47,24 @@ def test_a_machine_where_everything_works_is_good(tmp_path: Path, adapters: Path
         named = settings(tmp_path, broker.port)
         with status.only_one(named.state_dir):
             status.write(named.state_dir, {"broker": True, "locks": [], "faults": {}})
-            (named.state_dir / "edge.pass").write_bytes(b"")
+            keep_pass(named, days=6)
             found = levels(named, adapters)
             found.pop("clock", None)  # this machine's clock is not the test's matter
             assert set(found.values()) == {"good"} and len(found) >= 7
             status.write(named.state_dir, {"broker": False, "locks": [], "faults": {"KeyError": 1}})
             found = levels(named, adapters)
             assert (found["broker"], found["faults"]) == ("warning", "warning"), "it can be reached"
+
+
+@pytest.mark.parametrize(("days", "level"), [(6, "good"), (1.5, "warning"), (-0.1, "bad"), (None, "warning")])
+def test_a_pass_is_judged_by_its_end(tmp_path: Path, adapters: Path, days: float | None, level: str) -> None:
+    named = settings(tmp_path, 1)
+    named.state_dir.mkdir(mode=0o700)
+    if days is None:
+        (named.state_dir / "edge.pass").write_bytes(b"torn")
+    else:
+        keep_pass(named, days)
+    assert levels(named, adapters)["pass"] == level
 
 
 def test_each_thing_that_keeps_the_agent_from_its_work_is_bad(tmp_path: Path, adapters: Path) -> None:

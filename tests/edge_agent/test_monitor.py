@@ -29,7 +29,8 @@ def numbers(**changed: object) -> Numbers:
     facts: dict[str, object] = {
         "broker": True, "lock_versions": ["0.3.0", "0.3.0", 'a"}\n# x'], "own": 3, "silent": 1, "strangers": 0,
         "under_way": 2, "contents": held, "intake_refused": False, "disk_free": 10**9, "last_receipt": 1.8e9,
-        "clock_offset": -0.5, "certificate_end": None, "pass_issued": 1.7e9, "faults": {"KeyError": 2},
+        "clock_offset": -0.5, "certificate_end": None, "pass_issued": 1.7e9, "pass_end": 1.9e9,
+        "faults": {"KeyError": 2},
     }  # fmt: skip
     return Numbers(**{**facts, **changed})  # type: ignore[arg-type]
 

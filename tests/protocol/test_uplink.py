@@ -20,6 +20,12 @@ ups = st.one_of(
     st.builds(uplink.TimeRequest, lock_ids, lock_ids),
     st.builds(uplink.PassRequest, st.just(KEY), st.integers(0, (1 << 53) - 1)),
     st.builds(
+        uplink.CertificateRequest,
+        st.binary(min_size=1, max_size=40),
+        st.binary(min_size=32, max_size=32),
+        st.binary(min_size=64, max_size=64),
+    ),
+    st.builds(
         uplink.LockSeen, lock_ids, st.just(KEY), st.dictionaries(codes, st.integers(0, (1 << 53) - 1), max_size=5)
     ),
 )
@@ -46,6 +52,30 @@ def test_commands_are_read_as_they_were_written(lock_id: bytes, statements: list
 @given(blobs)
 def test_passes_are_read_as_they_were_written(statements: list[bytes]) -> None:
     assert uplink.parse_passes(uplink.Passes(statements).encode()).statements == statements
+
+
+@given(st.binary(min_size=1, max_size=40), st.binary(min_size=64, max_size=64))
+def test_a_certificate_is_read_as_it_was_written(certificate: bytes, signature: bytes) -> None:
+    again = uplink.parse_pass(uplink.Certificate(certificate, signature).encode())
+    assert isinstance(again, uplink.Certificate)
+    assert (again.certificate, again.signature) == (certificate, signature)
+    assert isinstance(uplink.parse_pass(uplink.Passes([b"p"]).encode()), uplink.Passes)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [2, b"c"],
+        [2, b"c", bytes(63)],
+        [2, b"", bytes(64)],
+        [2, bytes(2049), bytes(64)],
+        [2, "c", bytes(64)],
+        [3, [b"p"]],
+    ],
+)
+def test_what_is_no_message_on_pass_is_refused(items: list[Any]) -> None:
+    with pytest.raises(FormatError, match=r"uplink\.form"):
+        uplink.parse_pass(cbor.encode(items))
 
 
 @pytest.mark.parametrize(
@@ -141,6 +171,10 @@ def test_any_well_formed_cbor_is_read_or_refused_with_a_format_error(items: list
         [3, LOCK, KEY, {1: 1}],
         [3, LOCK, KEY, {"grant\n": 1}],
         [3, LOCK, KEY, {f"kind{n}": n for n in range(33)}],
+        [5, b"r", bytes(31), bytes(64)],
+        [5, b"r", bytes(32), bytes(63)],
+        [5, b"", bytes(32), bytes(64)],
+        [5, bytes(uplink.MAX_CERTIFICATE + 1), bytes(32), bytes(64)],
     ],
 )
 def test_a_message_of_the_wrong_form_is_refused(items: Any) -> None:
