@@ -70,9 +70,9 @@ class Fields:
         self._encoded = encoded
 
     @classmethod
-    def parse(cls, paths: "Any") -> "Fields":
-        """Pack `paths`. Raises FormatError `profile.form`."""
-        if not _is_fields(paths):
+    def parse(cls, paths: "Any", known: bool = False) -> "Fields":
+        """Pack `paths`. They are checked unless they are `known`. Raises FormatError `profile.form`."""
+        if not known and not _is_fields(paths):
             raise FormatError("profile.form", "a map of fields has the wrong form")
         return cls(cbor.encode(paths))
 

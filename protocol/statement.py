@@ -306,15 +306,20 @@ class Form(_Declared):
         return cls._names
 
     @classmethod
-    def parse(cls, body: "dict[Any, Any]") -> "Self":
-        """Return the form with the values in `body`. Raises FormatError with the class's CODE."""
-        cls._check(body)
+    def parse(cls, body: "dict[Any, Any]", known: bool = False) -> "Self":
+        """Return the form with the values in `body`. Raises FormatError with the class's CODE.
+
+        If `known` is true, nothing is checked, because `parse` has accepted this body before.
+        """
+        if not known:
+            cls._check(body)
         values = []
         for name in cls._members():
             declared = getattr(cls, name)
-            values.append(_nested(declared, body[declared[0]], True))
+            values.append(_parsed(declared, body[declared[0]], known))
         form = cls(*values)
-        form.check()
+        if not known:
+            form.check()
         return form
 
     @classmethod
@@ -333,7 +338,7 @@ class Form(_Declared):
         body: "dict[Any, Any]" = {1: self.VERSION} if self.VERSION else {}
         for name in self._members():
             declared = getattr(type(self), name)
-            body[declared[0]] = _nested(declared, getattr(self, name), False)
+            body[declared[0]] = _body(declared, getattr(self, name))
         self._check(body)
         self.check()
         return body
@@ -343,15 +348,24 @@ class Form(_Declared):
         FormatError with the class's CODE."""
 
 
-def _nested(declared: "tuple[Any, ...]", value: "Any", parsing: bool) -> "Any":
-    """Return `value` of the member `declared`. The member may hold other forms. If `parsing` is true, make these forms
-    from their bodies. Otherwise make the bodies from the forms.
-    """
+def _parsed(declared: "tuple[Any, ...]", value: "Any", known: bool) -> "Any":
+    """Return `value` of the member `declared`. If the member holds other forms, make these forms from their bodies."""
     if not isinstance(declared[-1], type):
         return value
     form: "Any" = declared[-1]
     if declared[2] is is_form:
-        return form.parse(value) if parsing else value.body()
+        return form.parse(value, known)
     if declared[2] is is_list:
-        return [form.parse(item) if parsing else item.body() for item in value]
-    return {key: form.parse(item) if parsing else item.body() for key, item in value.items()}
+        return [form.parse(item, known) for item in value]
+    return {key: form.parse(item, known) for key, item in value.items()}
+
+
+def _body(declared: "tuple[Any, ...]", value: "Any") -> "Any":
+    """Do the reverse of `_parsed`: if the member holds other forms, return their bodies."""
+    if not isinstance(declared[-1], type):
+        return value
+    if declared[2] is is_form:
+        return value.body()
+    if declared[2] is is_list:
+        return [item.body() for item in value]
+    return {key: item.body() for key, item in value.items()}

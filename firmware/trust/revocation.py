@@ -1,13 +1,14 @@
 """The issuers' revocation lists. Couriers bring the lists, the lock keeps them in flash, and every tap consults them.
 
 The file of a list has two signatures, the province's and the issuer's. The lock checks both signatures when the list
-arrives, at each boot, and when the trust list changes. Each list also has an extract in another file, which a tap reads
+arrives. At each boot, and when the trust list changes, it checks the issuer's signature again. For the province's
+signature, a boot has the tags of verified.py. Each list also has an extract in another file, which a tap reads
 (revocation_extract.py). The lock has in memory only the facts that decide whether a list applies. Files are never
 deleted. Otherwise an older list could replace a list that was removed from the trust list and later added again.
 """
 
 from firmware.trust import revocation_extract
-from protocol import cose, revocation_list, statement, trust, trust_rules
+from protocol import const, cose, revocation_list, statement, trust, trust_rules
 from protocol.crl import CRL
 from protocol.errors import FormatError, RefusedError, VerificationError
 from protocol.revocation_list import RevocationList
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from firmware.memory.store import Store
+    from firmware.trust.verified import Verified
     from protocol.crypto import Crypto
     from protocol.mdoc.chain import TrustRoot
     from protocol.mdoc.status import StatusReference
     from protocol.trust import ListEntry, TrustList
     from protocol.trust_rules import TrustRules
+
+_PLACE = const(2)
+"""List 1 has its tag at the place after this one, because the tags of three other statements come first
+(firmware/trust/verified.py)."""
 
 
 class _ListInUse:
@@ -41,10 +47,10 @@ class Revocation:
     """The revocation lists of this lock. A list is in use only if it is named in the trust list that was passed to the
     latest `adopt`."""
 
-    def __init__(self, crypto: "Crypto", store: "Store", anchor: bytes) -> None:
+    def __init__(self, crypto: "Crypto", store: "Store", verified: "Verified") -> None:
         self._crypto = crypto
         self._store = store
-        self._anchor = anchor
+        self._verified = verified
         self._entries: "list[ListEntry]" = []
         self._roots: "list[TrustRoot]" = []
         self._in_use: "dict[int, _ListInUse]" = {}
@@ -52,10 +58,13 @@ class Revocation:
         for number in range(1, trust.MAX_LISTS + 1):
             raw = store.read(revocation_list.name(number))
             if raw is not None:
-                self._serials[number] = self._open(statement.parse(raw)).serial
+                known = verified.knows(_PLACE + number, raw)
+                self._serials[number] = self._open(statement.parse(raw), known).serial
+                if not known:
+                    verified.keep(_PLACE + number, raw)
 
-    def _open(self, signed: statement.Statement) -> RevocationList:
-        return RevocationList.parse(signed.open(self._crypto, revocation_list.KIND, self._anchor))
+    def _open(self, signed: statement.Statement, known: bool) -> RevocationList:
+        return RevocationList.parse(self._verified.body(signed, revocation_list.KIND, known), known)
 
     def adopt(self, trusted: "TrustList", roots: "list[TrustRoot]") -> None:
         """From now on, use the trust list `trusted`, whose issuers are `roots`. Lists without an entry in `trusted`,
@@ -138,7 +147,7 @@ class Revocation:
         flash, `revocation-list.unknown` if the trust list does not name its number, and `revocation-list.older` if the
         issuer made the new list before the list in use.
         """
-        form, data = self._open(signed), signed.data
+        form, data = self._open(signed, False), signed.data
         number, serial = form.number, form.serial
         name = revocation_list.name(number)
         if serial <= self._serials.get(number, 0):
@@ -162,6 +171,7 @@ class Revocation:
         self._store.write(name, data)
         self._serials[number] = serial
         self._in_use[number] = judged
+        self._verified.keep(_PLACE + number, data)
 
     def serials(self) -> "dict[str, int]":
         """Return the serial of each list in flash, by the list's name."""

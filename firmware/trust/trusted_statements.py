@@ -3,6 +3,7 @@ statement."""
 
 from firmware.hardware.console import log
 from firmware.trust.revocation import Revocation
+from firmware.trust.verified import Verified
 from protocol import revocation_list, statement
 from protocol.errors import RefusedError
 from protocol.mdoc.chain import TrustRoot
@@ -26,8 +27,9 @@ KINDS = _SINGLE + (revocation_list.KIND,)
 
 
 class TrustedStatements:
-    """The statements in flash. These statements are verified again at each boot. So nobody can make the lock trust
-    other issuers by replacing a file."""
+    """The statements in flash. At each boot, the lock checks that it has verified these statements before
+    (firmware/trust/verified.py), or verifies them again. So nobody can make the lock trust other issuers by replacing a
+    file."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity") -> None:
         self._crypto = crypto
@@ -38,19 +40,23 @@ class TrustedStatements:
         self.profile: Profile | None = None
         self.roots: list[TrustRoot] = []
         """The IACAs of the trust list. Each IACA has the document types for which it is trusted."""
-        self.revocation = Revocation(crypto, store, identity.anchor)
+        self._verified = Verified(crypto, store, identity)
+        self.revocation = Revocation(crypto, store, self._verified)
         for kind in _SINGLE:
             raw = store.read(kind)
             if raw is not None:
-                self._use(self._open(kind, statement.parse(raw)))
+                known = self._verified.knows(_SINGLE.index(kind), raw)
+                self._use(self._open(kind, statement.parse(raw), known))
+                if not known:
+                    self._verified.keep(_SINGLE.index(kind), raw)
 
-    def _open(self, kind: str, signed: statement.Statement) -> "Placement | TrustList | Profile":
-        body = signed.open(self._crypto, kind, self._identity.anchor)
+    def _open(self, kind: str, signed: statement.Statement, known: bool) -> "Placement | TrustList | Profile":
+        body = self._verified.body(signed, kind, known)
         if kind == "trust-list":
-            return TrustList.parse(body)
+            return TrustList.parse(body, known)
         if kind == "profile":
-            return Profile.parse(body)
-        placement = Placement.parse(body)
+            return Profile.parse(body, known)
+        placement = Placement.parse(body, known)
         if placement.lock_id != self._identity.lock_id:
             raise RefusedError("placement.lock", "the placement is for another lock")
         return placement
@@ -83,7 +89,7 @@ class TrustedStatements:
         if kind == revocation_list.KIND:
             self.revocation.accept(signed, now)
             return
-        form = self._open(kind, signed)
+        form = self._open(kind, signed, False)
         current = self._single()[kind]
         if current is not None and form.serial <= current.serial:
             if form.serial == current.serial and data == self._store.read(kind):
@@ -93,6 +99,7 @@ class TrustedStatements:
             _roots(form)  # this raises an error if the trust list cannot be used; then the old list must stay
         self._store.write(kind, data)
         self._use(form)
+        self._verified.keep(_SINGLE.index(kind), data)
 
     def serials(self) -> "dict[str, int]":
         """Return the serial of each statement in flash. The key of a revocation list is the list's name. The key of any
