@@ -11,10 +11,10 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-busy check lint types rooms fuzz soak machine bench doors wheel lock clean FORCE
+.PHONY: help demo live test test-busy check lint types rooms fuzz soak machine bench doors conformance wheel lock clean FORCE
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## see a guest's first check-in, two refusals and an outage that heals
 	@$(PY) -m sim demo $(ARGS)
@@ -57,6 +57,10 @@ bench: $(READY) ## run the measurements
 
 doors: $(READY) ## let guests check in at 200 locks in one process, and print what that took
 	@MOORING_DOORS=200 $(PY) -m pytest -o faulthandler_timeout=3600 tests/sim/test_many_doors.py $(ARGS)
+
+conformance: $(READY) ## judge our own province and our own booking platform by the clauses for everybody's
+	@$(PY) -m sim.conformance province --ours $(ARGS)
+	@$(PY) -m sim.conformance platform --ours $(ARGS)
 
 wheel: $(READY) ## build the wheel and the sdist of the edge agent into dist/
 	$(PY) -m hatchling build

@@ -60,11 +60,12 @@ TOPICS: Final = (uplink.RECEIPT, uplink.CMD, uplink.PASS)
 @dataclass(frozen=True)
 class Message:
     """A message from the province. `leaf` is `receipt`, `cmd` or `pass`. Acknowledge the message after storing its
-    content."""
+    content. `mid` is 0 at QoS 0."""
 
     leaf: str
     payload: bytes
     mid: int
+    retained: bool
 
 
 @dataclass(frozen=True)
@@ -292,7 +293,7 @@ class BrokerConnection:
         except (FormatError, UnicodeDecodeError):
             edge = leaf = ""
         if edge == self._edge and leaf in TOPICS:
-            self.messages.put_nowait(Message(leaf, bytes(message.payload), message.mid))
+            self.messages.put_nowait(Message(leaf, bytes(message.payload), message.mid, message.retain))
         else:
             self._end(
                 TransportError("broker.limit", "the broker sent a message on a topic that we did not subscribe to")

@@ -10,6 +10,7 @@ import pytest
 
 import edge_agent.__main__ as edge
 import sim.__main__ as simulator
+import sim.conformance.__main__ as conformance
 import sim.nfc.__main__ as chip
 import sim.province.__main__ as province
 from edge_agent import answers
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], Callable[[], Parser]]] = {
     "sim": (simulator.main, simulator.parser),
     "sim.province": (province.main, province.parser),
     "sim.nfc": (chip.main, chip.parser),
+    "sim.conformance": (conformance.main, conformance.parser),
 }
 
 FAILURES = [
@@ -35,6 +37,8 @@ FAILURES = [
     ("sim", ["run", "first-checkin", "--profile", "ZZ"], UNUSABLE, "profile.unknown"),
     ("sim.province", ["show", "--data", "/nowhere"], UNUSABLE, "province.data"),
     ("sim.province", ["check-code", "text", "--key", "00"], UNUSABLE, "listing-code.key"),
+    ("sim.conformance", ["province", "--kit", "/nowhere", "--key", "00"], UNUSABLE, "conformance.kit"),
+    ("sim.conformance", ["platform"], UNUSABLE, "conformance.program"),
     ("sim.province", ["card", "--data", "/nowhere", "--listing", "X", "--phone", "110"], UNUSABLE, "card.file"),
 ]
 """A failing call of each command that takes --json, with its exit code and its error code."""
