@@ -15,9 +15,12 @@ from protocol import cbor
 from protocol.errors import StorageError
 
 APPLICATION_ID = 0x4D6F6F72
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_MS = 5000
 """How long to wait for another process. Only the agent writes. A `queue` command reads the file for a short time."""
+CHECKED_BYTES = 32_000_000
+"""A file up to this size is checked as a whole when it is opened. In a larger file, the rows of the queue are checked
+when they are read: a check of a million rows takes half a minute."""
 WAL_LIMIT_BYTES = 4_000_000
 """The write-ahead log is cut back to this size after a burst."""
 
@@ -29,6 +32,7 @@ CREATE TABLE absent (                       -- records that their lock has skipp
 );
 CREATE TABLE tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL);
 """
+_NEW_IN_5 = "CREATE INDEX disputed_records ON records (lock_id) WHERE disputed IS NOT NULL;"
 
 _VERSIONS_AT = 18
 """Where a file has its two format versions, each 1 or 2 (https://sqlite.org/fileformat2.html, section 1.3)."""
@@ -45,6 +49,7 @@ CREATE TABLE records (
     checksum INTEGER,                       -- see edge_agent.checksum
     UNIQUE (lock_id, counter)
 );
+{_NEW_IN_5}
 {_NEW_IN_4}
 CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -100,6 +105,7 @@ UPDATE records SET checksum = checksum_of(lock_id, counter, payload_hash, previo
 _STEPS = {
     2: "ALTER TABLE statements RENAME COLUMN held_at TO queued_at;",
     3: f"{_TO_4} DROP TABLE damaged; {_NEW_IN_4}",
+    4: _NEW_IN_5,
 }
 """What brings a file of an older schema to the next one."""
 
@@ -110,9 +116,10 @@ class Connection(sqlite3.Connection):
     damaged = False
 
 
-def corrupt(connection: Connection) -> StorageError:
-    """Return the error of a damaged file, and let the connection remember the damage."""
-    connection.damaged = True
+def corrupt(connection: sqlite3.Connection) -> StorageError:
+    """Return the error of a damaged file, and let the outbox's own connection remember the damage."""
+    if isinstance(connection, Connection):
+        connection.damaged = True
     return StorageError(*_CORRUPT)
 
 
@@ -130,16 +137,16 @@ def errors(connection: sqlite3.Connection | None = None) -> Iterator[None]:
         raise StorageError(code, advice) from error
 
 
-def open_for_writing(path: Path) -> Connection:
-    """Open the outbox at `path`; make it if it is missing. Raises StorageError: `outbox.version` for a newer schema,
-    `outbox.corrupt` for a damaged file.
+def open_for_writing(path: Path, checked_bytes: int = CHECKED_BYTES) -> Connection:
+    """Open the outbox at `path`; make it if it is missing. A file of more than `checked_bytes` is not checked as a
+    whole. Raises StorageError: `outbox.version` for a newer schema, `outbox.corrupt` for a damaged file.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Keep other users from reading the file. The records are sealed, but other users do not need them.
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            versions = os.pread(handle, 2, _VERSIONS_AT)
+            versions, size = os.pread(handle, 2, _VERSIONS_AT), os.fstat(handle).st_size
         finally:
             os.close(handle)
     except OSError as error:
@@ -156,8 +163,7 @@ def open_for_writing(path: Path) -> Connection:
             # In WAL mode with NORMAL, a commit may not be on disk yet when the agent asks the lock for more records.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                raise StorageError(*_CORRUPT)
+            _check(connection, whole=size <= checked_bytes)
             connection.create_function("checksum_of", 5, checksum, deterministic=True)
             for step in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
                 connection.executescript(f"BEGIN IMMEDIATE; {_STEPS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
@@ -170,6 +176,15 @@ def open_for_writing(path: Path) -> Connection:
             connection.close()
             raise
     return connection
+
+
+def _check(connection: sqlite3.Connection, *, whole: bool) -> None:
+    """Raise StorageError `outbox.corrupt` if SQLite finds the file damaged. Unless `whole` is true, leave the records
+    out."""
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    for part in [""] if whole else [f"('{name}')" for name in names if name != "records"]:
+        if connection.execute(f"PRAGMA quick_check{part}").fetchone()[0] != "ok":
+            raise StorageError(*_CORRUPT)
 
 
 def no_access(place: Path, error: OSError) -> StorageError:

@@ -5,12 +5,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent import database
+from edge_agent import database, queue_rows
 
 
 @dataclass(frozen=True)
 class Counts:
     """Number and bytes of the records in the queue, age of the oldest record in seconds, and rows of the other tables.
+    The bytes of a long queue are an estimate (`edge_agent.queue_rows.sizes`).
 
     `disputed` counts the records in the queue that the province refuses although the lock's signature is good.
     `damaged` counts the records that this disk has ever changed, and `rebuilt` counts the files that were made in place
@@ -32,9 +33,9 @@ class Counts:
 def counts(connection: sqlite3.Connection) -> Counts:
     """Return the counts of the outbox behind `connection`. Raises StorageError."""
     with database.errors():
-        row = connection.execute(
-            "SELECT count(*), coalesce(sum(length(record)), 0), min(stored_at), count(disputed) FROM records"
-        ).fetchone()
+        sizes = queue_rows.sizes(connection)
+        oldest = connection.execute("SELECT stored_at FROM records ORDER BY id LIMIT 1").fetchone()
+        disputed = connection.execute("SELECT count(*) FROM records WHERE disputed IS NOT NULL").fetchone()[0]
         others = connection.execute(
             "SELECT (SELECT count(*) FROM quarantine), (SELECT count(*) FROM statements), "
             "(SELECT count(*) FROM locks), "
@@ -42,7 +43,8 @@ def counts(connection: sqlite3.Connection) -> Counts:
             "coalesce((SELECT count FROM tally WHERE name = 'rebuilt'), 0), "
             "(SELECT coalesce(sum(last - first + 1), 0) FROM absent)"
         ).fetchone()
-    return Counts(row[0], row[1], _age(row[2]), row[3], *others)
+    records, size = sum(each.records for each in sizes), sum(each.bytes for each in sizes)
+    return Counts(records, size, _age(oldest[0] if oldest else None), disputed, *others)
 
 
 def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -53,7 +55,7 @@ def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     with database.errors():
         rows = connection.execute(
             "SELECT hex(r.lock_id), count(*), min(r.counter), max(r.counter), coalesce(max(l.receipted_through), 0), "
-            "count(r.disputed) "
+            "(SELECT count(*) FROM records d WHERE d.lock_id = r.lock_id AND d.disputed IS NOT NULL) "
             "FROM records r LEFT JOIN locks l USING (lock_id) GROUP BY r.lock_id ORDER BY 1"
         ).fetchall()
     names = ("lock", "records", "first", "last", "receipted_through", "disputed")

@@ -49,7 +49,7 @@ class Outbox:
     """The outbox at `path`. The outbox takes at most `max_bytes` of records from own locks. `disk_room` limits others.
 
     `is_own(lock_id)` returns True for an own lock; by default every lock counts as an own lock. No record is accepted
-    while less than `reserve_bytes` of the disk is free.
+    while less than `reserve_bytes` of the disk is free. `checked_bytes` is for `database.open_for_writing`.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Outbox:
         max_bytes: int = 512 * MEGABYTE,
         reserve_bytes: int = 0,
         is_own: Callable[[bytes], bool] = lambda _lock_id: True,
+        checked_bytes: int = database.CHECKED_BYTES,
     ) -> None:
         self._path = path
         self._room = Room(path.parent, max_bytes, reserve_bytes, is_own, self._spare)
@@ -67,36 +68,31 @@ class Outbox:
         self.rebuilt = 0
         """How often this object has made a new file in place of a damaged one. Row ids start anew in a new file."""
         try:
-            self._db = database.open_for_writing(path)
+            self._db = database.open_for_writing(path, checked_bytes)
+            self._count()
         except StorageError as error:
+            if hasattr(self, "_db"):
+                self._db.close()
             if error.code != "outbox.corrupt":
                 raise
-            self._db = self._rebuild()
+            self._rebuild()
         self.statements = StatementQueue(self._db)
         """The statements that wait for locks, in the same database file."""
-        try:
-            self._count()
-        except BaseException:
-            self._db.close()
-            raise
         self._room.hold()
 
-    def _rebuild(self) -> database.Connection:
-        connection, saved = damage.rebuild(self._path)
-        with database.transaction(connection):
-            connection.execute(_COUNT_UP, ("rebuilt",))
+    def _rebuild(self) -> None:
+        self._db, saved = damage.rebuild(self._path)
+        with database.transaction(self._db):
+            self._db.execute(_COUNT_UP, ("rebuilt",))
         self.rebuilt += 1
         log.event("outbox.rebuilt", records=saved, aside=self._path.name + damage.ASIDE)
-        return connection
+        self._count()
 
-    def _count(self) -> None:
+    def _count(self, sample: int = queue_rows.SAMPLE) -> None:
         self._room.clear()
-        with database.errors(self._db):
-            for lock_id, size in self._db.execute(
-                "SELECT lock_id, length(record) FROM records "
-                "UNION ALL SELECT CASE WHEN authentic THEN lock_id END, length(record) FROM quarantine"
-            ):
-                self._room.add(lock_id, size)
+        sizes, self._estimated = queue_rows.room_taken(self._db, sample)
+        for lock_id, size in sizes:
+            self._room.add(lock_id, size)
 
     def _spare(self) -> int:
         """Return the size of the file's free pages in bytes. New records go there first."""
@@ -170,9 +166,10 @@ class Outbox:
                 raise
         if self._db.damaged:
             self._db.close()
-            self._db = self._rebuild()
+            self._rebuild()
             self.statements.move_to(self._db)
-            self._count()
+        elif self._estimated and queue_rows.are_few(self._db):
+            self._count(queue_rows.FEW)
         self._room.hold()
         if self.refusal is not None and self._room.fits_again(self.refusal.code):
             self.refusal = None

@@ -1,11 +1,27 @@
 """Read rows of queued records, with the columns of `edge_agent.checksum.ROW` and whether the index finds the row."""
 
+import itertools
 import json
+import sqlite3
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from edge_agent import database
 from edge_agent.checksum import ROW
+
+_MOST_LOCKS: Final = 100_000
+SAMPLE: Final = 64
+FEW: Final = 1000
+"""A queue with fewer records than this is read as a whole to know its size."""
+
+
+class Size(NamedTuple):
+    """How much of a lock is queued: the number of its records, their bytes, and whether these bytes are exact."""
+
+    lock_id: bytes
+    records: int
+    bytes: int
+    exact: bool
 
 
 def in_order_of_arrival(
@@ -71,16 +87,56 @@ def lowest_first(
     return taken
 
 
-def lock_ids(connection: database.Connection) -> list[bytes]:
+def lock_ids(connection: sqlite3.Connection) -> list[bytes]:
     """Return the ids of all locks with queued records. Raises StorageError."""
     with database.errors(connection):
         # This reads one entry of the index for each lock, and not one for each record.
         rows = connection.execute(
             "WITH RECURSIVE found(id) AS (SELECT min(lock_id) FROM records UNION ALL "
             "SELECT (SELECT min(lock_id) FROM records WHERE lock_id > found.id) FROM found WHERE found.id IS NOT NULL) "
-            "SELECT id FROM found WHERE id IS NOT NULL"
+            "SELECT id FROM found WHERE id IS NOT NULL LIMIT ?",
+            (_MOST_LOCKS,),
         ).fetchall()
-    return [row[0] for row in rows]
+    found = [row[0] for row in rows]
+    if any(one >= other for one, other in itertools.pairwise(found)):
+        raise database.corrupt(connection)  # in a damaged index, the search would go round for ever
+    return found
+
+
+def sizes(connection: sqlite3.Connection, sample: int = SAMPLE) -> list[Size]:
+    """Return how much of each lock is queued. Raises StorageError.
+
+    The records of a lock have nearly the same length, because they are padded. So of a long queue only `sample` records
+    of each lock are read, and the index says how many there are.
+    """
+    found = []
+    for lock_id in lock_ids(connection):
+        with database.errors(connection):
+            ((count,),) = connection.execute("SELECT count(*) FROM records WHERE lock_id = ?", (lock_id,)).fetchall()
+            ((read, size),) = connection.execute(
+                "SELECT count(*), total(length(record)) FROM "
+                "(SELECT record FROM records WHERE lock_id = ? ORDER BY counter LIMIT ?)",
+                (lock_id, sample),
+            ).fetchall()
+        found.append(Size(lock_id, count, round(size * count / (read or 1)), count == read))
+    return found
+
+
+def room_taken(connection: sqlite3.Connection, sample: int) -> tuple[list[tuple[bytes | None, int]], bool]:
+    """Return (lock id, bytes) of all records, the quarantine included, and whether this is an estimate. None stands for
+    records that no lock has signed. Raises StorageError."""
+    queued = sizes(connection, sample)
+    with database.errors(connection):
+        aside = connection.execute("SELECT CASE WHEN authentic THEN lock_id END, length(record) FROM quarantine")
+        taken = [*((each.lock_id, each.bytes) for each in queued), *aside]
+    return taken, not all(each.exact for each in queued)
+
+
+def are_few(connection: sqlite3.Connection) -> bool:
+    """Return True if fewer than FEW records are queued. Raises StorageError."""
+    with database.errors(connection):
+        rows = connection.execute("SELECT count(*) FROM (SELECT 1 FROM records LIMIT ?)", (FEW,)).fetchall()
+    return int(rows[0][0]) < FEW
 
 
 def _as_json(locks: Collection[bytes]) -> str:

@@ -44,6 +44,7 @@ for item in lock.records:
     box.put(item)
 stored, codes = [], set()
 for pages in range(0, 60, 2):
+    filler.unlink(missing_ok=True)
     box._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log gives its room back
     fill(pages * 4096)
     box._room._reserve = 0  # only the disk itself refuses
