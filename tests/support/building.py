@@ -14,7 +14,7 @@ from edge_agent.lock_state import LinkParts, OnHello
 from edge_agent.notify import Notifier
 from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
-from protocol.edge_pass import KIND, EdgePass
+from protocol.edge_pass import KIND, MAX_LOCKS, EdgePass
 from protocol.errors import MooringError, TransportError
 from protocol.link import Hello
 from protocol.record import Record
@@ -183,6 +183,8 @@ async def eventually(condition: Callable[[], object]) -> None:
 def passes(
     public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE, locks: Sequence[bytes] = (bytes(16),)
 ) -> bytes:
-    """Return the province's message with a pass for `locks`. The pass is for the edge whose key is `public`."""
-    body = EdgePass(issued_at, "edge", public, max(issued_at, 1_900_000_000), list(locks)).body()
-    return uplink.Passes([statement.sign(crypto, private, KIND, body)]).encode()
+    """Return the province's message with passes for `locks`. The passes are for the edge whose key is `public`."""
+    portions = [list(locks[at : at + MAX_LOCKS]) for at in range(0, len(locks), MAX_LOCKS)]
+    until = max(issued_at, 1_900_000_000)
+    bodies = [EdgePass(issued_at, "edge", public, until, each, len(portions)).body() for each in portions]
+    return uplink.Passes([statement.sign(crypto, private, KIND, body) for body in bodies]).encode()
