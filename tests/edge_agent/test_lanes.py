@@ -139,6 +139,24 @@ def test_a_fresh_record_does_not_wait_behind_a_backlog(site: Site) -> None:
     assert site.left() == 0
 
 
+def test_fresh_records_go_at_once_all_the_while_and_cost_the_backlog_no_batch(site: Site) -> None:
+    """The outbox does not have to be long: a lane reads one batch at a time, whatever the queue holds."""
+    for lock in LOCKS[:3]:
+        site.put(*lock.records)
+    site.connect()
+    fresh = iter(LOCKS[3].records)
+    for rounds in range(1, 100):
+        item = next(fresh)
+        site.put(item)
+        batches = site.publish()
+        assert [(item.lock_id, item.counter)] in [[(row.lock_id, row.counter) for row in rows] for rows in batches]
+        for rows in batches:
+            site.answer(rows)
+        if not site.left():
+            break
+    assert rounds == 120 // A_BATCH, "the backlog went out one batch a round, beside the fresh record of the round"
+
+
 def test_the_lowest_counter_of_a_lock_goes_first_in_whatever_order_records_came(site: Site) -> None:
     lock = LOCKS[0]
     site.put(*lock.records[10:], *lock.records[:10])  # the first ten were fetched again after damage
