@@ -144,16 +144,15 @@ def test_fresh_records_go_at_once_all_the_while_and_cost_the_backlog_no_batch(si
     for lock in LOCKS[:3]:
         site.put(*lock.records)
     site.connect()
-    fresh = iter(LOCKS[3].records)
-    for rounds in range(1, 100):
-        item = next(fresh)
+    rounds = 0
+    while site.left():
+        item = LOCKS[3].records[rounds]
+        rounds += 1
         site.put(item)
         batches = site.publish()
         assert [(item.lock_id, item.counter)] in [[(row.lock_id, row.counter) for row in rows] for rows in batches]
         for rows in batches:
             site.answer(rows)
-        if not site.left():
-            break
     assert rounds == 120 // A_BATCH, "the backlog went out one batch a round, beside the fresh record of the round"
 
 
