@@ -125,12 +125,7 @@ class Courier:
             how = f"QoS {arrival.qos}{', retained' if arrival.retained else ''}"
             self._flaw(DELIVERY, "QoS 1 and not retained", f"a message on `{arrival.leaf}` with {how}")
         try:
-            if arrival.leaf == uplink.CMD:
-                command = uplink.parse_command(arrival.payload)
-                lock_id, statements = command.lock_id, command.statements
-            else:
-                parse = uplink.parse_receipts if arrival.leaf == uplink.RECEIPT else uplink.parse_passes
-                lock_id, statements = b"", parse(arrival.payload).statements
+            lock_id, statements = _statements(arrival)
         except FormatError as error:
             self._flaw(FORM, f"a message on `{arrival.leaf}` as in protocol/uplink.cddl", str(error))
             return
@@ -228,3 +223,15 @@ class Courier:
     def passes(self, since: int = 0) -> list[EdgePass]:
         """Return the passes among `said[since:]`."""
         return [said.form for said in self.said[since:] if said.kind == edge_pass.KIND]
+
+
+def _statements(arrival: Arrival) -> tuple[bytes, list[bytes]]:
+    """Return the lock that a message names, if it names one, and the statements in it. Raises FormatError."""
+    if arrival.leaf == uplink.CMD:
+        command = uplink.parse_command(arrival.payload)
+        return command.lock_id, command.statements
+    if arrival.leaf == uplink.RECEIPT:
+        return b"", uplink.parse_receipts(arrival.payload).statements
+    message = uplink.parse_pass(arrival.payload)
+    # A certificate for the broker is the affair of the province and its broker.
+    return b"", message.statements if isinstance(message, uplink.Passes) else []

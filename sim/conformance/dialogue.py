@@ -6,6 +6,8 @@ The program is somebody else's. It may die, say nothing, or say too much, and no
 import asyncio
 import contextlib
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -14,7 +16,7 @@ from sim.conformance.verdict import BrokenError, UnjudgedError, shown
 
 LONGEST_LINE: Final = 65536
 """Maximum length of an answer, in bytes. The longest grant has 16,384 digits."""
-GOODBYE_SECONDS: Final = 2.0
+GOODBYE_SECONDS: Final = 0.5
 
 
 class Dialogue(Protocol):
@@ -68,18 +70,14 @@ class ProgramDialogue:
         process.stdin.close()
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
-                await _drained(process)
+                await process.wait()  # nothing is read, so a program that writes for ever stands still
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _killed(process)
 
     async def restart(self) -> None:
         """Kill the program and start it again, as after a power failure."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            await _killed(self._process)
         await self._start()
 
     async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -94,10 +92,12 @@ class ProgramDialogue:
                 await process.stdin.drain()
                 line = await process.stdout.readline()
         except TimeoutError:
+            await self.restart()  # a late answer would be taken for the answer to the next question
             raise BrokenError(expected, f"nothing within {self._deadline:g} s") from None
         except ConnectionError:
             raise BrokenError(expected, "the end of the program") from None
         except ValueError:
+            await self.restart()
             raise BrokenError(expected, f"a line of more than {LONGEST_LINE} bytes") from None
         return answer_of(line, expected)
 
@@ -115,7 +115,10 @@ def answer_of(line: bytes, expected: str) -> dict[str, Any]:
     return answer
 
 
-async def _drained(process: asyncio.subprocess.Process) -> None:
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    """Kill a program with everything that it has started. Otherwise its children would keep our pipe open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     assert process.stdout is not None
     while await process.stdout.read(LONGEST_LINE):
         pass

@@ -53,7 +53,7 @@ class PaperLock:
     def __post_init__(self) -> None:
         self.public = crypto.public("P-256", self.private)
         self.lock_id = placement.lock_id(crypto, self.public)
-        self.listing = f"CONFORMANCE-{self.role}"
+        self.listing = f"CONFORMANCE-{self.role}-{self.lock_id[:4].hex()}"
 
     @classmethod
     def new(cls, role: str) -> "PaperLock":
@@ -132,7 +132,7 @@ class Kit:
     def to_register(self) -> dict[str, Any]:
         """Return what the province must know: the edge, the locks, and the grants that the platform hands in."""
         root = pki.authority("reader root")
-        chains = {role: pki.reader_certificate(root, crypto.generate("P-256")[1]) for role in self.locks}
+        chain = pki.reader_certificate(root, crypto.generate("P-256")[1])  # one for all, because no phone sees it
         return {
             "edge": {"name": EDGE, "locks": [lock.lock_id.hex() for lock in self.locks.values()]},
             "locks": [
@@ -143,7 +143,7 @@ class Kit:
                     "room": lock.role,
                     "profile": PROFILE,
                     "platform_key": self.platform_public.hex(),
-                    "reader_chain": [chains[role].hex()],
+                    "reader_chain": [chain.hex()],
                 }
                 for role, lock in self.locks.items()
             ],
@@ -202,7 +202,7 @@ class Kit:
         except OSError as error:
             advice = f"{path} cannot be read: {error.strerror}. Make a kit with `python -m sim.conformance kit`"
             raise ConfigError("conformance.kit", advice) from None
-        except (ValueError, KeyError, TypeError, AttributeError, MooringError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MooringError):
             advice = f"{path} is not a kit. Make one with `python -m sim.conformance kit`"
             raise ConfigError("conformance.kit", advice) from None
         return kit

@@ -151,9 +151,9 @@ def _add_broker(command: Parser) -> None:
     command.add_argument(
         "--user",
         type=arguments.text,
-        default="province",
+        default="province.mooring",
         metavar="NAME",
-        help="the province's user at the broker (default %(default)s)",
+        help="the province's user at the broker, with a dot, so that no edge has it (default %(default)s)",
     )
 
 

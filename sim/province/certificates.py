@@ -49,7 +49,11 @@ _KEY = "edges.key"
 _ACCESS = """\
 # Made by the province. Users are the names in the certificates (use_identity_as_username true).
 user {province}
-topic readwrite mooring/1/#
+topic read mooring/1/+/up
+topic read mooring/1/+/state
+topic write mooring/1/+/receipt
+topic write mooring/1/+/cmd
+topic write mooring/1/+/pass
 {denied}
 pattern write mooring/1/%u/up
 pattern write mooring/1/%u/state
@@ -132,7 +136,12 @@ class Certificates:
             self._store.revoke_certificates(edge, int(self._clock()))
 
     def write_broker_files(self, folder: Path, province: str) -> None:
-        """Write the files for the broker into `folder`. `province` is the province's own user there."""
+        """Write the files for the broker into `folder`. `province` is the province's own user there.
+
+        Raises ConfigError `province.user` if an edge could have this name, and with it the province's rights.
+        """
+        if uplink.is_edge_name(province):
+            raise ConfigError("province.user", f"an edge could be called {province}. Choose a user with a dot in it")
         authority, key = self._load()
         now = int(self._clock())
         builder = x509.CertificateRevocationListBuilder().issuer_name(authority.subject)

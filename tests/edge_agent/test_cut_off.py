@@ -68,7 +68,7 @@ class Site:
         self.edge.province.start()
 
     def write(self) -> None:
-        self.edge.certificates.write_broker_files(self.folder / "broker", "province")
+        self.edge.certificates.write_broker_files(self.folder / "broker", "province.mooring")
 
     def reload(self) -> None:
         self.write()

@@ -117,11 +117,11 @@ def test_what_is_no_request_is_refused_with_a_reason(edge: CertifiedEdge) -> Non
 
 def test_a_replaced_machine_ends_the_certificates_of_the_one_before(edge: CertifiedEdge, tmp_path: Path) -> None:
     edge.renewed()
-    edge.certificates.write_broker_files(tmp_path / "broker", "province")
+    edge.certificates.write_broker_files(tmp_path / "broker", "province.mooring")
     listed = x509.load_pem_x509_crl((tmp_path / "broker" / REVOKED).read_bytes())
     assert len(list(listed)) == 0
     edge.certificates.first(FileKey.make().request("pi-1").public_bytes(Encoding.PEM))
-    edge.certificates.write_broker_files(tmp_path / "broker", "province")
+    edge.certificates.write_broker_files(tmp_path / "broker", "province.mooring")
     authority = x509.load_pem_x509_certificate((tmp_path / "broker" / AUTHORITY).read_bytes())
     listed = x509.load_pem_x509_crl((tmp_path / "broker" / REVOKED).read_bytes())
     assert len(list(listed)) == 2 and listed.is_signature_valid(authority.public_key())  # type: ignore[arg-type]

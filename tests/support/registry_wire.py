@@ -1,6 +1,7 @@
 """A province without a broker, as a wire for the judge. What the province does with a message is a test's to change."""
 
 import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,29 +17,43 @@ Answers = list[tuple[str, bytes]]
 """What a province sends for one message: leaf and payload of each."""
 
 
+class Registered:
+    """Our province with a registered kit. `fresh` brings both back to their first day."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "kit.json"
+        Kit.new().save(self._file)
+        self.province = Province(folder, "127.0.0.1", 1)
+        self.province.store._db.execute("PRAGMA synchronous = OFF")
+        register(self.province, Kit.load(self._file))
+        self._first_day = sqlite3.connect(":memory:")
+        self.province.store._db.backup(self._first_day)
+
+    def fresh(self) -> tuple[Province, Kit]:
+        self._first_day.backup(self.province.store._db)
+        return self.province, Kit.load(self._file)
+
+    def close(self) -> None:
+        self._first_day.close()
+        self.province.stop()
+
+
 class RegistryWire:
     """The province of this repository, on its registry. `twist(wire, payload)` stands before it, and may lie.
 
     The attributes from `qos` on are for twists: they remember there what they have seen.
     """
 
-    def __init__(self, folder: Path, kit: Kit, twist: "Callable[[RegistryWire, bytes], Answers] | None" = None) -> None:
+    def __init__(self, province: Province, kit: Kit, twist: "Callable[[RegistryWire, bytes], Answers] | None") -> None:
         self.arrived: asyncio.Queue[Arrival] = asyncio.Queue()
-        self.kit = kit
-        self._folder, self._twist = folder, twist
+        self.kit, self.province = kit, province
+        self._twist = twist
         self.qos = 1
         self.put_off: Answers = []
         self.memory: dict[bytes, dict[int, bytes]] = {}
         self.deliveries: Counter[bytes] = Counter()
         self.batches: set[tuple[bytes, ...]] = set()
         self.dead = False
-        self.province = self._open()
-        register(self.province, kit)
-
-    def _open(self) -> Province:
-        province = Province(self._folder, "127.0.0.1", 1)
-        province.store._db.execute("PRAGMA synchronous = OFF")
-        return province
 
     def honest(self, payload: bytes) -> Answers:
         """Return what the registry says."""
@@ -63,7 +78,5 @@ class RegistryWire:
             pass
 
     async def restart(self) -> None:
-        """Open the province's folder again, as after a kill. The memory of a twist is lost."""
-        self.province.stop()
+        """Lose everything that is only in the memory of a twist. What the registry commits is on disk."""
         self.memory.clear()
-        self.province = self._open()
