@@ -11,7 +11,7 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-busy check lint types rooms fuzz soak machine bench doors conformance wheel lock clean FORCE
+.PHONY: help demo live test test-busy check lint types rooms fuzz soak machine bench doors conformance wheel deb deb-root lock clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,13 @@ wheel: $(READY) ## build the wheel and the sdist of the edge agent into dist/
 # One lock file for all platforms, with hashes, but without the address of the index that the versions came from.
 COMPILE := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--system-certs --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+deb: $(READY) ## build Debian packages of the edge agent into dist/, for bookworm and trixie, amd64 and arm64
+	$(PY) -m tools.deb
+
+deb-root: $(READY) ## install the packages for amd64 into clean roots of Debian, and use them there; needs root and the network
+	.ci/clean-root
+	MOORING_DEB=1 $(PY) -m pytest tests/tools/test_deb_root.py $(ARGS)
 
 lock: $(READY) ## update the lock files to the newest versions that pyproject.toml allows
 	$(PY) -m pip install --quiet --upgrade --target .venv/uv 'uv>=0.13,<0.14'

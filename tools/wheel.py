@@ -23,7 +23,7 @@ ROOMS = ("edge_agent", "protocol")
 COMMANDS = {"edge_agent": "mooring-edge"}
 """For each room, the command that replaces `python -m ROOM` in an installed wheel. pyproject.toml lists the same
 commands in `project.scripts`."""
-KINDS = (".cddl", ".json", ".py", ".toml")
+KINDS = (".cddl", ".json", ".py", ".service", ".toml", ".yml")
 """Endings of the files that go into the wheel."""
 
 _ROOM = "|".join(ROOMS)

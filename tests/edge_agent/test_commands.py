@@ -130,7 +130,7 @@ def test_queue_and_status_say_so_where_no_agent_has_run(file: Path, capsys: pyte
     assert said(capsys)["error"]["code"] == "outbox.missing"
     assert main(["status", "--config", str(file), "--json"]) == 3, "the answer is that it does not run"
     nothing: dict[str, Any] = {"ok": False, "running": False, "version": None, "broker": False, "locks": []}
-    nothing |= {"strangers": 0, "turns": None, "unsendable": 0}
+    nothing |= {"strangers": 0, "turns": None, "unsendable": 0, "pass_end": None, "certificate_end": None}
     nothing |= {"faults": {}, "outbox": None}
     assert said(capsys) == nothing
     assert main(["status", "--config", str(file)]) == 3

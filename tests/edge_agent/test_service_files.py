@@ -74,7 +74,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     installed = tmp_path / "mooring-edge.service"
     text = UNIT.read_text(encoding="utf-8")
     # The program need not be installed on this machine.
-    installed.write_text(text.replace("/opt/mooring-edge/bin/mooring-edge", "/bin/true"), encoding="utf-8")
+    installed.write_text(text.replace("/usr/bin/mooring-edge", "/bin/true"), encoding="utf-8")
     command = ["systemd-analyze", "verify", "--man=no", str(installed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
     assert (done.returncode, "mooring-edge.service" in done.stderr) == (0, False), done.stderr
