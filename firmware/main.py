@@ -130,7 +130,6 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     uart = UART(board.NFC_UART, POWER_UP_BAUDRATE, tx=board.NFC_TX, rx=board.NFC_RX, rxbuf=_RECEIVE_BUFFER)
     reader = Pn532Reader(Hsu(uart), announce=fitted.announce)
     # Build long-lived tables now, so that they lie beside the modules and do not fragment the heap.
-    lock.session_keys.prepare()
     crypto.prepare_signature()
     gc.collect()
     free = 0
@@ -154,8 +153,8 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
         if lock.tick():
             news.set()  # Wake the link, which then asks the edge for the time.
         if not (lock.visits.going_on or signals.answering):  # Making keys would slow the answer down.
-            # A guest who arrives now waits for at most two multiplications.
-            lock.session_keys.prepare()
-            crypto.prepare_signature()
+            # A guest who arrives now waits for at most one multiplication.
+            if not lock.session_keys.prepare():
+                crypto.prepare_signature()
 
     await watch(watchdog, tasks, lock.visits.lasting_ms, tick)

@@ -33,6 +33,7 @@ async def watch(
     reason to restart.
     """
     while True:
+        await asyncio.sleep(_LOOP_MS / 1000)  # first of all, the tasks begin to serve
         for task in tasks:
             if task.done():
                 try:
@@ -46,4 +47,3 @@ async def watch(
             return
         watchdog.feed()
         tick()
-        await asyncio.sleep(_LOOP_MS / 1000)

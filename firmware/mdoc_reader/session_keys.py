@@ -18,10 +18,12 @@ class SessionKeys:
         self._crypto = crypto
         self._ready: tuple[bytes, bytes] | None = None
 
-    def prepare(self) -> None:
-        """Make a key pair, unless one is ready."""
-        if self._ready is None:
-            self._ready = self._crypto.generate(_CURVE)
+    def prepare(self) -> bool:
+        """Make a key pair, unless one is ready. Return whether one was made."""
+        if self._ready is not None:
+            return False
+        self._ready = self._crypto.generate(_CURVE)
+        return True
 
     def take(self, curve: str) -> "tuple[bytes, bytes]":
         """Return a fresh key pair (private, public) on `curve`. No pair is given out twice."""

@@ -6,12 +6,19 @@ hundred free blocks, but no block that is long enough.
 """
 
 import gc
+import sys
 
 from firmware.hardware import ticks
+
+_MICROPYTHON = sys.implementation.name == "micropython"
 
 SIZES = 16384, 12288, 9216, 6144
 """Possible sizes of the block, in bytes. The lock reserves the largest of these blocks for which the heap has room. A
 response may have 16 KB (`firmware.mdoc_reader.reader`), and a statement 8 KB."""
+
+SPARE = 28672
+"""Number of bytes that stay free beside the block. The link's handshake and the recorder need memory between visits.
+"""
 
 
 class Visits:
@@ -49,9 +56,14 @@ class Visits:
     def keep_room(self) -> None:
         """Collect garbage, and reserve a block again unless somebody is being served."""
         gc.collect()
+        free = SPARE + SIZES[0]
+        if _MICROPYTHON:
+            free = gc.mem_free()
         for size in SIZES:
             if self._kept is not None or self.going_on:
                 return
+            if free < size + SPARE:
+                continue
             try:
                 self._kept = bytearray(size)
             except MemoryError:

@@ -46,24 +46,25 @@ def test_without_it_there_would_be_none() -> None:
 def test_where_there_is_less_less_is_kept_and_where_there_is_none_nothing_fails() -> None:
     source = """
 import gc
-from firmware.memory.visits import SIZES, Visits
-litter, rooms = [], []
-for piece in (SIZES[1] + 200, 64):
+from firmware.memory.visits import SIZES, SPARE, Visits
+litter, rooms, free = [], [Visits(), Visits()], [0, 0]
+for at, piece in enumerate((SIZES[1] + 200, 64)):
     try:
         while True:
             litter.append(bytearray(piece))
     except MemoryError:
         pass
     if piece > 64:
-        litter.pop()
-    rooms.append(Visits())
-    rooms[-1].keep_room()
-    rooms[-1].keep_room()
+        litter[-1] = litter[-3] = litter[-5] = None
+    rooms[at].keep_room()
+    rooms[at].keep_room()
+    free[at] = gc.mem_free()
 litter = None
-answer([[len(room._kept or b"") for room in rooms], list(SIZES)])
+answer([[len(room._kept or b"") for room in rooms], free, list(SIZES), SPARE])
 """
-    (some, none), sizes = run_on_lock(source)
+    (some, none), free, sizes, spare = run_on_lock(source)
     assert some in sizes[1:] and none == 0
+    assert free[0] >= spare > free[1], "the link needs memory between visits too"
 
 
 def test_a_visit_has_the_room_until_it_ends_whoever_comes_in_between() -> None:
