@@ -23,6 +23,14 @@ _OPERATORS: Mapping[type[ast.AST], Callable[[int, int], int]] = {
     ast.Eq: operator.eq,
 }
 
+_PAD = "label(PAD)"
+"""One more label for a function whose number of labels is a multiple of 4.
+
+For a label that comes later, MicroPython's first pass reads the word behind its table of labels (`lookup_label` in
+`emitinlinerv32.c`, version 1.29). With this distance, the pass checks the range of the branch. The word is 0 if it is
+the rest of a block of memory, and a block has four words. Otherwise it may be anything, and the check fails by chance.
+"""
+
 _Names = Mapping[str, ast.expr]
 """The meaning of each name of a loop, of a parameter or of a constant."""
 
@@ -49,6 +57,8 @@ def without_macros(sources: Mapping[str, bytes]) -> dict[str, bytes]:
         for node in kept:
             if isinstance(node, ast.FunctionDef):
                 node.body = list(_Expansion(macros).of(node.body, names))
+                if ast.unparse(node).count(" label(") % 4 == 0:
+                    node.body += ast.parse(_PAD).body
         found[path] = ast.unparse(ast.Module(kept, [])).encode() + b"\n"
     return found
 

@@ -87,10 +87,59 @@ class Field:
             function(slots, prime, step & 16, times)
         return not slots[6]
 
+    def result(self) -> "tuple[int, int, int]":
+        """Return the numbers in X, Y and Z."""
+        return self.get(24), self.get(25), self.get(26)
+
     def wipe(self) -> None:
         """Forget what the latest operation left: a point, the table of this point, and the random number."""
         self._slots = []
         self._tables.pop(27, None)
+
+
+def write_windows(script: bytearray, bits: bytes, count: int, shape: bytes) -> None:
+    """Write the non-adjacent form of a public scalar for windows of some bits (Guide, Algorithm 3.35) into `script`.
+
+    The steps in `script` add. Of `width` digits in a row, at most one is not 0. This digit is odd, and its magnitude is
+    below 2^(width - 1). `bits` is the scalar with `count` bits, in little-endian bytes, and two more bytes. `shape` has
+    the width, the step, and the index of the step for the digit of 2^0 in two bytes. Each higher digit has its step
+    three places before.
+    """
+    width, step = shape[0], shape[1]
+    place = shape[2] | shape[3] << 8
+    mask = (1 << width) - 1
+    carry = 0
+    bit = 0
+    while bit <= count:
+        index = bit >> 3
+        word = (bits[index] | bits[index + 1] << 8) >> (bit & 7)
+        if word & 1 == carry:
+            bit += 1
+            continue
+        digit = (word & mask) + carry
+        carry = digit >> width - 1
+        if carry:
+            digit = (mask + 1 - digit) | 32
+        script[place - 3 * bit] = step | digit >> 1
+        bit += width
+
+
+def write_digits(script: bytearray, bits: bytes, place: int, shape: bytes) -> None:
+    """Write one step for each digit of a secret number into `script`. The step of the first digit is at index `place`.
+
+    `bits` is the number in little-endian bytes. `shape` has eight numbers: how many bits a digit has, from one digit to
+    the next, from one bit of a digit to the next, from one step down to the next in `script`, the step for a digit of
+    0, the number of digits, a mask, and 1 if digits are signed. A signed digit is negative if its highest bit is 0.
+    Then its sign bit is set in the step, and its other bits are inverted.
+    """
+    width, apart, between, stride, step, count, mask, signed = shape
+    for number in range(count):
+        first = number * apart
+        digit = 0
+        for at in range(first + (width - 1) * between, first - 1, -between):
+            digit = digit << 1 | bits[at >> 3] >> (at & 7) & 1
+        negative = (digit >> width - 1 ^ 1) & signed
+        script[place - stride * number] = step | negative << 4 | (digit ^ -negative) & mask
 
 
 # The functions below are translations of the programs in `formulas`.

@@ -6,6 +6,8 @@ words. The computing time depends on the prime, on the program and on the script
 """
 
 from firmware.crypto.field_rv32 import run
+from firmware.crypto.field_rv32 import write_digits as write_digits
+from firmware.crypto.field_rv32 import write_windows as write_windows
 from firmware.crypto.formulas import COMPLETE, FAST, TABLE
 from protocol import const
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 _SLOTS_AT = const(256)
 _SCRATCH_AT = const(112)
 _ALL_SLOTS = const(136)
-_OPERATIONS = b"\0*+-?!"
+_OPERATIONS = b"\0*+-?!="
 _SAME = {46: 1, 37: 3}  # Only for Python integers do `.` and `%` differ from `*` and `-`.
 
 _SPECIAL = (
@@ -51,11 +53,26 @@ def assembled(routines: "Sequence[Routine]") -> bytes:
 
 
 _PROGRAMS = assembled(FAST), assembled(COMPLETE), assembled(TABLE)
-_CONVERT = assembled((("in", b"WW*S", 0, 0), ("out", b"WW*K", 0, 0)))
-_POWER = assembled((("square", b"XX*X", 0, 0), ("multiply", b"XX*A", 27, 1), ("start", b"XA?A", 27, 1)))
-_POWERS = b"\x01\0\0\0" + b"".join([bytes((4, place, place - 1, 26)) for place in range(27, 41)]) + bytes(4)
-"""This program fills the table of a point with powers of the table's first entry. The exponents are 2 to 15, and each
-power takes one slot."""
+_CONVERT = assembled((("in", b"WW*S", 0, 0), ("out", b"WW*K", 0, 0), ("result", b"TX*KUY*KVZ*K", 0, 0)))
+_POWER = assembled(
+    (("square", b"XX*X", 0, 0), ("multiply", b"XX*A", 27, 1), ("start", b"XA?A", 27, 1), ("end", b"WX*K", 0, 0))
+)
+_POWERS = (
+    b"\x01\0\0\0\x10\x1a\x08\x08\x04\x1b\x1b\x12"
+    + b"".join([bytes((4, place, place - 1, 27)) for place in range(28, 42)])
+    + bytes(4)
+)
+"""This program fills the table of a point with powers. Each power takes one slot. Entry 0 becomes 1. Entry 1 is the
+number, and gets the Montgomery form. Then follow its powers with the exponents 2 to 15."""
+_WIPE = (
+    b"\x02\0\0\0\x07\0\0\0"
+    b"\x1c\x00\x08\0\x1c\x0b\x12\0\x1c\x13\x47\0\x10\x11\x08\x08\0\0\0\0"
+    b"\x1c\x00\x08\0\x1c\x0b\x12\0\x1c\x13\x2a\0\x10\x11\x08\x08\0\0\0\0"
+)
+"""Both routines set slots 1 to 8 and 12 to 18 to 0. The first also clears slots 20 to 71, and the second slots 20 to
+42. Then R becomes 1."""
+_MULTIPLES = b"\x80\x00\x20\x60\x40\x61\x40\x62\x40\x63\x40\x64\x40\x65\x40\x66\x40\x67"
+"""This script fills the table of a point with the odd multiples of the point, with routines of `formulas.TABLE`."""
 
 
 class Field:
@@ -66,6 +83,7 @@ class Field:
 
     def __init__(self, prime: int, size: int, slots: int = _ALL_SLOTS) -> None:
         self.prime = prime
+        self._wiping = b"\x00" if slots == _ALL_SLOTS else b"\x20"
         self._width = width = size + 3 & ~3
         self._block = bytearray(_SLOTS_AT + slots * width)
         kind = _SPECIAL.index(prime) + 1 if prime in _SPECIAL else 0
@@ -110,6 +128,19 @@ class Field:
         run(self._block, _CONVERT, b"\x20", 1)
         return int.from_bytes(self._slots(23, 1), "little")
 
+    def result(self) -> "tuple[int, int, int]":
+        """Return the numbers in X, Y and Z. This changes T, U and V."""
+        run(self._block, _CONVERT, b"\x40", 1)
+        view, width = self._slots(20, 3), self._width
+        x, y, z = [int.from_bytes(view[start : start + width], "little") for start in range(0, 3 * width, width)]
+        return x, y, z
+
+    def fill(self, x: int, y: int) -> None:
+        """Fill the table of a point with the odd multiples of (x, y): 1, 3, ..., 15 times the point."""
+        self._write(1, x)
+        self._write(2, y)
+        self.run(_MULTIPLES, 2)
+
     def keep(self, table: int, index: int, count: int) -> None:
         """Store an entry at `index` of a table. The entry is in `count` slots, beginning with slot A."""
         self._copy(table + index * count, 1, count)
@@ -124,32 +155,26 @@ class Field:
     def invert(self, number: int) -> int:
         """Return `number`^-1 modulo the prime. Return 0 for 0. The result is `number`^(prime - 2) (Fermat's little
         theorem). The exponent is read in windows of 4 bits. The call overwrites the table of a point."""
-        self.put(27, number)
+        self._write(28, number)
         run(self._block, _POWERS, b"\x00", 1)
-        exponent = (self.prime - 2).to_bytes(self._width, "big")
-        # Each digit of the exponent takes four squarings, and a product if the digit is not 0.
-        script = bytearray(b"\x00\x00\x00\x00\xff" * (2 * self._width))
-        started = False
-        for place in range(2 * self._width):
-            digit = exponent[place >> 1] >> (4 if not place & 1 else 0) & 15
-            if not started:
-                script[5 * place : 5 * place + 4] = b"\xff\xff\xff\xff"
-            if digit:
-                script[5 * place + 4] = (0x20 if started else 0x40) + digit - 1
-                started = True
-        run(self._block, _POWER, script, len(script))
-        result = self.get(24)
+        digits = 2 * self._width
+        # Each digit of the exponent takes four squarings and a product. The first digit only takes its power.
+        script = bytearray(5 * digits + 1)
+        exponent = (self.prime - 2).to_bytes(self._width, "little")
+        write_digits(script, exponent, len(script) - 2, bytes((4, 4, 1, 5, 0x20, digits, 15, 0)))
+        script[4] += 0x20
+        script[-1] = 0x60
+        run(self._block, _POWER, memoryview(script)[4:], len(script) - 4)
+        result = int.from_bytes(self._slots(23, 1), "little")
         self.wipe()
         return result
 
     def wipe(self) -> None:
         """Overwrite everything that the latest operation left: the scratch memory, the table of a point, and all
         letters that are not constants."""
-        self._view[_SCRATCH_AT:_SLOTS_AT][:] = bytes(_SLOTS_AT - _SCRATCH_AT)
-        for first, last in ((1, 8), (12, 18), (20, 71)):
-            slots = self._slots(first, last + 1 - first)
-            slots[:] = bytes(len(slots))
-        self._copy(18, 9, 1)
+        if self._width > 48:  # the operations on shorter numbers do not use the scratch memory
+            self._view[_SCRATCH_AT:_SLOTS_AT][:] = bytes(_SLOTS_AT - _SCRATCH_AT)
+        run(self._block, _WIPE, self._wiping, 1)
 
 
 _made: "dict[int, Field]" = {}

@@ -12,6 +12,7 @@ letter `t` is the same slot as `T`. If an instruction writes to a small letter, 
     ?  the second operand if the step has its sign bit, otherwise the first
     !  note in slot F whether the operand, the difference of two reduced numbers, is 0
     3  three times the first operand; the second operand is a slot that may be overwritten
+    =  store the slots of an entry, beginning with A, in the entry that the step chooses
 
 The assembler treats `.` like `*`, and `%` like `-`. With Python integers, `.` and `%` save reductions.
 
@@ -69,7 +70,9 @@ TABLE = (
     _DOUBLE,
     ("pair", b"MX?XNY?YgZ*ZXA*ggg*ZYB*g", 0, 0),
     ("next", b"uM-XtN-Ygu*uhM*gqX*ggh-qNN*ggh+qXt.tXX%ggh-Xgg.tYg%NMh?hZZ*u", 0, 0),
-    ("entry", b"AX?XBY?YCZ?ZDZ*ZED*Z", 0, 0),
+    ("entry", b"AX?XBY?YCZ?ZDZ*ZED*ZAA=A", 27, 5),
+    ("begin", b"AA*SBB*SXA?AYB?BZI?I", 0, 0),
 )
 """`double` computes twice the point. `pair` gives the point itself the same Z. Each `next` computes the next odd
-multiple. `entry` turns the accumulator into an entry."""
+multiple. `entry` turns the accumulator into an entry, and stores it. `begin` takes a point whose coordinates are not in
+Montgomery form. Only the assembler uses `entry` and `begin`."""

@@ -12,11 +12,13 @@ from protocol import const
 # The name of the build says whether the assembler can run. This module must not try to run it: a build without
 # assembler would run the machine code as bytecode. Only our own image has the name below (MICROPY_BOARD_BUILD_NAME).
 if getattr(sys.implementation, "_build", "") != "MOORING_C6":
-    from firmware.crypto.field import Field
+    from firmware.crypto.field import Field, write_windows
+    from firmware.crypto.field import write_digits as write_digits
     from firmware.crypto.modular import inverse as inverse
 else:
-    from firmware.crypto.field_image import Field  # type: ignore[assignment]
+    from firmware.crypto.field_image import Field, write_windows  # type: ignore[assignment]
     from firmware.crypto.field_image import inverse as inverse
+    from firmware.crypto.field_image import write_digits as write_digits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,11 +57,6 @@ def keep_points(field: "Field", table: int, index: int, points: "list[Affine]") 
         index += 1
 
 
-def accumulator(field: "Field") -> "Jacobian":
-    """Return the accumulator of `field`."""
-    return field.get(24), field.get(25), field.get(26)
-
-
 def affine(curve: "Curve", points: "list[Jacobian]") -> "list[Affine]":
     """Return `points` in coordinates with Z = 1. One inversion is enough for all points. No point may be infinity."""
     p = curve.p
@@ -76,47 +73,22 @@ def put_multiples(
 ) -> None:
     """Fill a table with `count` multiples of `point`: 1, 3, 5, ... times the point."""
     x, y = point
+    if field.JACOBIAN and table == 27:
+        field.fill(x, y)  # type: ignore[attr-defined]  # only the field of our own image
+        return
     for slot, number in ((1, x), (2, y), (24, x), (25, y), (26, 1)):
         field.put(slot, number)
-    jacobian = field.JACOBIAN and table == 27
     points = []
     field.run(b"\x00\x20", 2)
-    for index in range(count):
-        if index:
-            field.run(b"\x40", 2)
-        if jacobian:
-            field.run(b"\x60", 2)
-            field.keep(27, index, 5)
-        elif index:
-            points.append(accumulator(field))
-    if not jacobian:
-        keep_points(field, table, 0, [point] + affine(curve, points))
+    for _ in range(1, count):
+        field.run(b"\x40", 2)
+        points.append(field.result())
+    keep_points(field, table, 0, [point] + affine(curve, points))
 
 
-def _write_windows(script: bytearray, scalar: int, width: int, step: int, place: int) -> None:
-    """Write the non-adjacent form of `scalar` for windows of `width` bits (Guide, Algorithm 3.35) into `script`.
-
-    The steps in `script` add. Of `width` digits in a row, at most one is not 0. This digit is odd, and its magnitude is
-    below 2^(width - 1). The step for the digit of 2^0 is at index `place`. Each higher digit has its step three places
-    before.
-    """
-    size = len(script) // 24
-    bits = scalar.to_bytes(size + 3, "little")  # Shifting a big integer would make a new integer for each digit.
-    mask = (1 << width) - 1
-    carry = 0
-    bit = 0
-    while bit <= 8 * size:
-        index = bit >> 3
-        word = (bits[index] | bits[index + 1] << 8) >> (bit & 7)
-        if word & 1 == carry:
-            bit += 1
-            continue
-        digit = (word & mask) + carry
-        carry = digit >> width - 1
-        if carry:
-            digit = (mask + 1 - digit) | 32
-        script[place - 3 * bit] = step | digit >> 1
-        bit += width
+def _write_windows(script: bytearray, size: int, scalar: int, width: int, step: int, place: int) -> None:
+    bits = scalar.to_bytes(size + 2, "little")
+    write_windows(script, bits, 8 * size, bytes((width, step, place & 255, place >> 8)))
 
 
 def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
@@ -126,8 +98,8 @@ def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
     # Each bit has three steps: a doubling, and one step for each scalar. The most significant bit comes first. The step
     # 255 does nothing.
     script = bytearray(b"\x00\xff\xff" * (8 * curve.size + 1))
-    _write_windows(script, u1, _BASE_WIDTH, 0x20, len(script) - 2)
-    _write_windows(script, u2, _WIDTH, 0x40, len(script) - 1)
+    _write_windows(script, curve.size, u1, _BASE_WIDTH, 0x20, len(script) - 2)
+    _write_windows(script, curve.size, u2, _WIDTH, 0x40, len(script) - 1)
     start = 0
     while start < len(script) and script[start] in b"\x00\xff":
         start += 1
@@ -136,7 +108,7 @@ def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
     # The accumulator starts with the first entry. The first digit is positive, so its step has no sign bit.
     script[start] += 0x40
     right = field.run(memoryview(script)[start:])
-    result = accumulator(field)
+    result = field.result()
     if not right:
         from firmware.crypto.complete import combine_completely
 

@@ -15,11 +15,14 @@ example 33, two points may collide. Then everything is computed again with a com
 The larger k is, the rarer are such collisions. Random keys and nonces are practically never so small.
 
 The blinding does not protect against an observer of the chip's power consumption or radiation.
+
+The script has the digits of the scalar, and is wiped after it has run. The scalar, the blinded scalar and its bytes
+cannot be wiped. They stay on the heap until the memory is used again. No digit becomes an integer on the heap.
 """
 
 from firmware.crypto.generator import random
 from firmware.crypto.modular import random_below
-from firmware.crypto.multiples import accumulator, affine, inverse, keep_points, prepare, put_multiples
+from firmware.crypto.multiples import affine, inverse, keep_points, prepare, put_multiples, write_digits
 from protocol import const
 
 TYPE_CHECKING = False
@@ -34,22 +37,25 @@ _combs: "set[Curve]" = set()
 """The curves for which the comb of the base point was already computed."""
 
 
-def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
-    """Return a number whose `length` bits represent `scalar` modulo n. A bit 1 stands for +1, and a bit 0 for -1.
+def _signed_bits(curve: "Curve", scalar: int, length: int) -> bytes:
+    """Return a number whose `length` bits represent `scalar` modulo n, in little-endian bytes. A bit 1 stands for +1,
+    and a bit 0 for -1.
 
     Only odd numbers have such a representation. n is odd, so adding n makes an even number odd.
     """
     blinded = scalar + (int.from_bytes(random(_BLINDING_BITS >> 3), "big") + 1) * curve.n
     blinded += (1 - (blinded & 1)) * curve.n
-    return blinded + (1 << length) - 1 >> 1
+    return (blinded + (1 << length) - 1 >> 1).to_bytes(length + 7 >> 3, "little")
 
 
-def _walk(curve: "Curve", script: bytearray, scalar: int, point: "Affine") -> "Affine":
-    """Compute `scalar` * `point` with the steps of `script`, and return the result. The first point gets a random Z."""
+def _walk(curve: "Curve", script: bytearray, start: int, scalar: int, point: "Affine") -> "Affine":
+    """Compute `scalar` * `point` with the steps of `script` from `start` on, and return the result. The first point
+    gets a random Z. Then the script is wiped."""
     field = prepare(curve)
     field.put(18, random_below(curve.p, curve.size))
-    right = field.run(script)
-    result = accumulator(field)
+    right = field.run(memoryview(script)[start:])
+    script[:] = bytes(len(script))
+    result = field.result()
     if not right:
         from firmware.crypto.complete import combine_completely
 
@@ -70,16 +76,13 @@ def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
     bits = _signed_bits(curve, scalar, length * _WINDOW)
     put_multiples(curve, prepare(curve), point)
     # Each digit has four doublings and an addition. The most significant digit comes first.
-    script = bytearray(b"\x00\x00\x00\x00\x40" * length)
-    for place in range(length):
-        digit = bits >> _WINDOW * place & 15
-        # The table has entries for the upper half of all digits. Each digit of the lower half is the opposite of such
-        # an entry.
-        negative = digit >> 3 ^ 1
-        script[-1 - 5 * place] = 0x40 | negative << 4 | (digit ^ -negative) & 7
+    # The table has entries for the upper half of all digits. Each digit of the lower half is the opposite of such an
+    # entry.
+    script = bytearray(5 * length)
+    write_digits(script, bits, len(script) - 1, bytes((_WINDOW, _WINDOW, 1, 5, 0x40, length, 7, 1)))
     # The number is positive, so its first sign is +. The accumulator starts with the first entry.
     script[4] += 0x40
-    return _walk(curve, script[4:], scalar, point)
+    return _walk(curve, script, 4, scalar, point)
 
 
 def multiply_base(curve: "Curve", scalar: int) -> "Affine":
@@ -92,15 +95,10 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
     if curve not in _combs:
         _make_comb(curve, spacing)
     bits = _signed_bits(curve, scalar, spacing * _TEETH)
-    script = bytearray(b"\x00\xa0" * spacing)
-    for place in range(spacing):
-        digit = 0
-        for tooth in range(_TEETH - 1, -1, -1):
-            digit = digit << 1 | (bits >> tooth * spacing + place & 1)
-        negative = digit >> 4 ^ 1
-        script[-1 - 2 * place] = 0xA0 | negative << 4 | (digit ^ -negative) & 15
+    script = bytearray(2 * spacing)
+    write_digits(script, bits, len(script) - 1, bytes((_TEETH, 1, spacing, 2, 0xA0, spacing, 15, 1)))
     script[1] += 0x20
-    return _walk(curve, script[1:], scalar, curve.base)
+    return _walk(curve, script, 1, scalar, curve.base)
 
 
 def _make_comb(curve: "Curve", spacing: int) -> None:
@@ -111,12 +109,12 @@ def _make_comb(curve: "Curve", spacing: int) -> None:
     teeth = []
     for tooth in range(_TEETH):
         field.run(b"\x60" + bytes(tooth * spacing))
-        teeth.append(accumulator(field))
+        teeth.append(field.result())
     keep_points(field, 104, 0, affine(curve, teeth))
     sums = []
     for index in range(1 << _TEETH - 1):
         signs = [0xA0 | tooth | (index >> tooth & 1 ^ 1) << 4 for tooth in range(_TEETH - 1)]
         field.run(bytes([0xC0 + _TEETH - 1] + signs))
-        sums.append(accumulator(field))
+        sums.append(field.result())
     keep_points(field, 104, 0, affine(curve, sums))
     _combs.add(curve)

@@ -72,7 +72,11 @@ def _hash(initial: bytes, pieces: "tuple[bytes, ...]") -> bytes:
         absorb(state, schedule, _ROUNDS, data, blocks, 0xFFFFFFFF)
 
     absorb_padded(take, pieces, _BLOCK, 16)
-    return b"".join([word.to_bytes(4, "big") for word in unpack_from("<16I", state)])
+    # Integers of these words would be on the heap.
+    digest = bytearray(64)
+    for at in range(64):
+        digest[at] = state[at ^ 3]
+    return bytes(digest)
 
 
 def absorb_portably(

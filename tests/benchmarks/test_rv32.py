@@ -115,6 +115,14 @@ def test_only_an_elf_with_the_lock_inside_counts_as_frozen(tmp_path: Path) -> No
     assert elf.freezes(file)
 
 
+def test_a_verification_and_a_hash_make_few_objects_on_every_curve_according_to_the_recorded_counts() -> None:
+    counts = page.recorded()
+    assert all(counts[f"{name}, objects"] < table.MOST_OBJECTS for name in table.FRUGAL)
+    assert "| P-521 verification | not counted | 200 | |" in table.objects({})
+    assert "| SM3 of 3 KB | 200 | 200 | missed |" in table.objects({"SM3, objects": 200})
+    assert "| P-256 verification | 199 | 200 | met |" in table.objects({"p256, objects": 199})
+
+
 def test_the_table_has_each_count_beside_its_aim_and_says_which_were_missed() -> None:
     made = table.lines({"visit": 140 * 1024, "first": 50_000_001, "p256": 4_900_000, "sign": 5_000_000})
     assert "| heap that a visit needs, with the tasks for BLE and the edge link | 140 KB | 140 KB | met |" in made

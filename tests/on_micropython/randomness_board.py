@@ -61,7 +61,7 @@ def everything(own: identity.Identity, store: Store) -> "dict[str, bytes]":
         "nonce of the clock": nonce,
         "nonce of a stay key": stay_key.Exchange(crypto, [], b"\x82\x01\x50" + bytes(16)).command,
         "transaction's UUID": ble.new_uuid(crypto.random(16)),
-        "blinding of a scalar": secret_multiples._signed_bits(curve, 5, 320).to_bytes(40, "big"),
+        "blinding of a scalar": secret_multiples._signed_bits(curve, 5, 320),
         "blinding of a point": modular.random_below(curve.p, curve.size).to_bytes(32, "big"),
     }
 

@@ -17,6 +17,8 @@ from tools.software import find_program, sources
 _KERNEL = "firmware/crypto/field_rv32.py"
 _SAVED = [f"S{number}" for number in range(12)]
 _CODE, _BLOCK, _PROGRAM, _SCRIPT, _STACK, _END = 0x10000, 0x100000, 0x200000, 0x300000, 0x400000, 0x20000000
+_APART = 0x4000
+"""From one assembler function to the next in the emulator's memory."""
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
@@ -32,8 +34,9 @@ def _number(data: bytes, place: int) -> tuple[int, int]:
 
 
 @cache
-def kernel() -> bytes:
-    """Compile the assembler for a chip, and return the machine code (MicroPython, "MicroPython .mpy files")."""
+def kernels() -> bytes:
+    """Compile the assembler for a chip, and return the machine code of all functions, in their order (MicroPython,
+    "MicroPython .mpy files"). Each function begins at a multiple of _APART."""
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder, "kernel.py"), Path(folder, "kernel.mpy")
         source.write_bytes(sources()[_KERNEL])
@@ -48,23 +51,26 @@ def kernel() -> bytes:
         place += 0 if length & 1 else (length >> 1) + 1
     head, place = _number(data, place)
     count, place = _number(data, place + (head >> 3))
+    code = b""
     for _ in range(count):
         head, place = _number(data, place)
-        if head & 3 == 3:
-            return data[place : place + (head >> 3)]
+        assert head & 3 == 3, "not assembler"
+        code += data[place : place + (head >> 3)].ljust(_APART, b"\0")
         place += head >> 3
-    raise AssertionError("no assembler in the module")
+        for _ in range(3):  # flags, number of arguments, and their types
+            _, place = _number(data, place)
+    return code
 
 
 class Machine:
-    """An emulated processor. Its memory holds the field machine's assembler function, compiled to machine code. `run`
-    takes the arguments of this function."""
+    """An emulated processor. Its memory holds the field machine's assembler functions, compiled to machine code. `run`,
+    `write_windows` and `write_digits` take the arguments of these functions."""
 
     def __init__(self) -> None:
         self._processor = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
         for place in (_CODE, _BLOCK, _PROGRAM, _SCRIPT, _STACK, _END):
             self._processor.mem_map(place, 0x10000)
-        self._processor.mem_write(_CODE, kernel())
+        self._processor.mem_write(_CODE, kernels())
         self.count: int | None = None
         """The number of instructions since this attribute was set to 0. If it is None, nothing is counted, and the
         emulator is much faster."""
@@ -74,27 +80,41 @@ class Machine:
         """None, or a list of addresses. The emulator executes sequences of instructions without a branch, and appends
         the address of each sequence."""
 
-    def run(self, block: bytearray, program: bytes, script: bytes, length: int) -> None:
+    def run(self, block: bytearray, program: bytes, script: "bytes | bytearray | memoryview", length: int) -> None:
         self.runs += 1
+        self._processor.mem_write(_SCRIPT, bytes(script) + b"\0")
+        self._call(0, block, program, _SCRIPT, length)
+
+    def write_windows(self, script: bytearray, bits: bytes, count: int, shape: bytes) -> None:
+        self._processor.mem_write(_SCRIPT, bytes(shape))
+        self._call(1, script, bits, count, _SCRIPT)
+
+    def write_digits(self, script: bytearray, bits: bytes, place: int, shape: bytes) -> None:
+        self._processor.mem_write(_SCRIPT, bytes(shape))
+        self._call(2, script, bits, place, _SCRIPT)
+
+    def _call(self, function: int, changed: bytearray, read: bytes, third: int, fourth: int) -> None:
+        """Call the assembler function number `function`. It may write to `changed`, and only reads `read`."""
         processor = self._processor
-        processor.mem_write(_BLOCK, bytes(block))
-        processor.mem_write(_PROGRAM, bytes(program))
-        processor.mem_write(_SCRIPT, bytes(script) + b"\0")
+        processor.mem_write(_BLOCK, bytes(changed) + b"\x5a" * 64)
+        processor.mem_write(_PROGRAM, bytes(read))
         names = [getattr(registers, "UC_RISCV_REG_" + name) for name in ("A0", "A1", "A2", "A3", "RA", "SP", *_SAVED)]
-        values = [_BLOCK, _PROGRAM, _SCRIPT, length, _END, _STACK + 0x8000, *range(0x1234, 0x1234 + len(_SAVED))]
+        values = [_BLOCK, _PROGRAM, third, fourth, _END, _STACK + 0x8000, *range(0x1234, 0x1234 + len(_SAVED))]
         for name, value in zip(names, values, strict=True):
             processor.reg_write(name, value)
         hook = None
         if self.count is not None or self.trace is not None:
             processor.ctl_flush_tb()
             hook = processor.hook_add(unicorn.UC_HOOK_BLOCK, self._tick)
-        processor.emu_start(_CODE, _END)
+        processor.emu_start(_CODE + function * _APART, _END)
         if hook is not None:
             processor.hook_del(hook)
             processor.ctl_flush_tb()
         assert [processor.reg_read(name) for name in names[5:]] == values[5:], "registers were not restored"
-        assert bytes(processor.mem_read(_PROGRAM, len(program))) == bytes(program)
-        block[:] = processor.mem_read(_BLOCK, len(block))
+        assert processor.reg_read(registers.UC_RISCV_REG_A0) == 0, "a result would be put on the heap"
+        assert bytes(processor.mem_read(_PROGRAM, len(read))) == bytes(read)
+        assert processor.mem_read(_BLOCK + len(changed), 64) == b"\x5a" * 64, "the function wrote behind the buffer"
+        changed[:] = processor.mem_read(_BLOCK, len(changed))
 
     def _tick(self, _processor: unicorn.Uc, address: int, size: int, _data: object) -> None:
         if self.count is not None and address < _END:
@@ -106,7 +126,7 @@ class Machine:
 @cache
 def _instructions(place: int, size: int) -> int:
     """Return the number of instructions in `size` bytes of the machine code. Compressed instructions have two bytes."""
-    code, end, count = kernel(), place + size, 0
+    code, end, count = kernels(), place + size, 0
     while place < end:
         place += 4 if code[place] & 3 == 3 else 2
         count += 1
@@ -124,7 +144,8 @@ def of_image() -> Any:
     mine = [name for name in sys.modules if name.startswith("firmware.crypto")]
     saved = {name: sys.modules.pop(name) for name in mine}
     stand_in = types.ModuleType("firmware.crypto.field_rv32")
-    stand_in.run = MACHINE.run  # type: ignore[attr-defined]
+    for name in ("run", "write_windows", "write_digits"):
+        setattr(stand_in, name, getattr(MACHINE, name))
     sys.modules[stand_in.__name__] = stand_in
     sys.implementation._build = "MOORING_C6"  # type: ignore[attr-defined]
     try:

@@ -57,6 +57,11 @@ def run_on_lock(source: str, value: Any = None) -> Any:
     the names that the members have in the sources. Values travel as JSON. A failure raises AssertionError with the
     interpreter's output.
     """
+    return json.loads(printed_on_lock(source, value).rsplit("\x02", 1)[1])
+
+
+def printed_on_lock(source: str, value: Any = None) -> str:
+    """Run `source` like `run_on_lock`, and return everything that it prints."""
     prelude = (
         "import json, sys\n"
         "given = json.load(open(sys.argv[1]))\n"
@@ -75,4 +80,4 @@ def run_on_lock(source: str, value: Any = None) -> Any:
             check=False,
         )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return json.loads(done.stdout.rsplit("\x02", 1)[1])
+    return done.stdout

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.json:
             print(json.dumps(failure(error.code, error.message, UNUSABLE)))
         return UNUSABLE
-    for line in [*table.lines(counts), "", *budget.lines(counts)]:
+    for line in [*table.lines(counts), "", *table.objects(counts), "", *budget.lines(counts)]:
         print(line)
     if given.record:
         page.record(counts)

@@ -42,12 +42,13 @@ _PIPES = "to-host", "from-host"
 class Board:
     """Answers the machine's calls. The machine waits for each answer."""
 
-    def __init__(self, pipes: Path) -> None:
+    def __init__(self, pipes: Path, allocations: Path) -> None:
         self._devices: dict[str, Any] = {}
         self._events: list[tuple[Any, ...]] = []
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._marked = 0
+        self._marked = self._objects = self._own_objects = 0
+        self._allocations = allocations
         self._insn = 0
         self._waited = 0
         self._uart: Any = None
@@ -167,9 +168,21 @@ class Board:
 
     async def _mark(self) -> None:
         self._marked = self._insn
+        self._objects = self._made()
 
     async def _measured(self, name: str, rounds: int) -> None:
-        self._say("rv32.measured", name=name, each=(self._insn - self._marked) // rounds)
+        objects = self._made() - self._objects
+        if name == "nothing":
+            self._own_objects = objects
+        objects -= self._own_objects
+        self._say("rv32.measured", name=name, each=(self._insn - self._marked) // rounds, objects=objects // rounds)
+
+    def _made(self) -> int:
+        """Return how many objects the machine has put on its heap. This is 0 unless `_qemu` writes them down."""
+        if not self._allocations.exists():
+            return 0
+        with self._allocations.open("rb") as file:
+            return sum(1 for line in file if line.startswith(b"Trace "))
 
     async def _signed(self, name: str) -> tuple[bytes, bytes, bytes]:
         return signed(name)
@@ -256,9 +269,14 @@ class _Timer:
         self._timer.init(mode=mode, period=period, callback=lambda _timer: self._happened())
 
 
-def _qemu(program: str, kernel: Path, content: Path) -> "subprocess.Popen[bytes]":
+def _qemu(program: str, kernel: Path, content: Path, allocations: Path | None) -> "subprocess.Popen[bytes]":
+    """Start the machine. With a file `allocations`, qemu writes a line into it whenever MicroPython's `gc_alloc` is
+    called, so the machine is slower. The numbers of instructions stay the same."""
     flash = os.environ.get("MOORING_FLASH")
     copied = ["-device", f"loader,file={flash},addr={_FLASH_AT:#x},force-raw=on"] if flash else []
+    if allocations is not None:
+        address = elf.symbol(kernel, "gc_alloc")
+        copied += ["-d", "exec,nochain", "-dfilter", f"{address:#x}+1", "-D", str(allocations)]
     return subprocess.Popen(
         [
             *(program, "-M", "virt", "-bios", "none", "-m", "128M", "-nographic", "-monitor", "none"),
@@ -305,8 +323,9 @@ async def _main(kernel: Path, content: Path, size: int, mode: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in _PIPES:
             os.mkfifo(Path(folder, name))
-        board = Board(Path(folder))
-        machine = _qemu(program, kernel, content)
+        allocations = Path(folder, "allocations")
+        board = Board(Path(folder), allocations)
+        machine = _qemu(program, kernel, content, allocations if mode == "crypto" else None)
         try:
             state = elf.symbol(kernel, "mp_state_ctx")
             _bootstrap(

@@ -21,7 +21,9 @@ def recorded() -> dict[str, int]:
 
 def filled(page: str, counts: Mapping[str, int]) -> str:
     """Return the text of `page` with new tables for `counts`. Each table is between two comments with its name."""
-    return _between(_between(page, "counts", table.lines(counts)), "budget", budget.lines(counts))
+    for name, made in (("counts", table.lines), ("objects", table.objects), ("budget", budget.lines)):
+        page = _between(page, name, made(counts))
+    return page
 
 
 def _between(page: str, name: str, rows: list[str]) -> str:

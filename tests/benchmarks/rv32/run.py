@@ -71,8 +71,9 @@ async def crypto(machine: Machine, counts: Counts, say: Say) -> None:
     async for raw in board.stdout:
         facts = dict(word.split("=", 1) for word in raw.decode().split() if "=" in word)
         if b" rv32.measured " in raw:
-            counts[facts["name"]] = int(facts["each"])
-            say(f"  {facts['name']}: {counts[facts['name']] / 1e6:.2f} M")
+            name = facts["name"]
+            counts[name], counts[name + ", objects"] = int(facts["each"]), int(facts["objects"])
+            say(f"  {name}: {counts[name] / 1e6:.2f} M, {facts['objects']} objects on the heap")
     await board.wait()
 
 

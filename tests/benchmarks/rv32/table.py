@@ -34,11 +34,13 @@ OTHERS = {
     "known issuer": "first check-in of a guest whose issuer is known",
     "stay key": "entry by stay key",
     "PIN": "entry by PIN",
+    "p521": "P-521 verification",
     "sign": "P-256 signature",
     "ecdh": "P-256 key agreement",
     "generate": "P-256 key pair",
     "gcm": "AES-256-GCM of 3 KB",
     "SHA-256": "SHA-256 of 3 KB",
+    "SHA-512": "SHA-512 of 3 KB",
     "import": "import of the lock's modules",
 }
 """The rows without an aim. They are counted in millions of instructions."""
@@ -59,6 +61,23 @@ def lines(counts: Mapping[str, int]) -> list[str]:
     for name, title in OTHERS.items():
         if name in counts:
             made.append(f"| {title} | {_short(counts[name] / MILLION)} M | | |")
+    return made
+
+
+MOST_OBJECTS = 200
+"""A verification or a hash must put fewer objects than this on the heap."""
+FRUGAL = ("p256", "p384", "p521", "sm2", "SHA-384", "SHA-512", "SM3")
+"""The rows for which the objects are counted. `counts` has the number of objects as `p256, objects`, and so on."""
+
+
+def objects(counts: Mapping[str, int]) -> list[str]:
+    """Return the lines of the table of objects on the heap, in Markdown."""
+    titles = {row.name: row.title.partition(",")[0] for row in ROWS} | OTHERS
+    made = ["| | objects | fewer than | |", "| --- | --- | --- | --- |"]
+    for name in FRUGAL:
+        count = counts.get(name + ", objects")
+        verdict = "| |" if count is None else "| met |" if count < MOST_OBJECTS else "| missed |"
+        made.append(f"| {titles[name]} | {'not counted' if count is None else count} | {MOST_OBJECTS} {verdict}")
     return made
 
 

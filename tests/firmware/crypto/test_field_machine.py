@@ -60,6 +60,33 @@ def test_each_operation_is_that_of_the_integers(size: int, modulus: int, data: s
     assert (raw(made, 1), raw(made, 2)) == (a, b)
 
 
+@pytest.mark.parametrize(("size", "modulus"), [each for each in MODULI if each[0] != 66])
+def test_a_carry_that_waits_runs_through_all_upper_words(size: int, modulus: int) -> None:
+    """Before p is subtracted, the products here are just above R or just below R. Random products are not, and modulo
+    the numbers of P-521 no product is.
+    """
+    made = field_image.Field(modulus, size, 27)
+    radix = 1 << 8 * made._width
+    program = field_image.assembled([("product", b"CA*B", 0, 0)])
+    tried = 0
+    for words in (1, 2, 3, 4, 6):
+        for offset in (1 << 32 * words) // 7, (1 << 32 * words) - 1, -1, -(1 << 32 * words) // 5:
+            total = radix + offset
+            for a in range(modulus - 1, modulus - 5, -1):
+                # The product is (a b + q p) / R, with q below R.
+                q = total * radix * pow(modulus, -1, a) % a
+                q += (radix - 1 - q) // a * a
+                b = (total * radix - q * modulus) // a
+                if not 0 <= b < modulus:
+                    continue
+                tried += 1
+                made._write(1, a)
+                made._write(2, b)
+                MACHINE.run(made._block, program, b"\0", 1)
+                assert raw(made, 3) == total % modulus
+    assert tried > 50
+
+
 # A program may use these slots. W is missing, because `put` and `get` use it. Q is missing, because only `3` uses it.
 SLOTS = st.sampled_from("ABCDEGHTUVXYZ")
 INSTRUCTIONS = st.one_of(
@@ -108,6 +135,28 @@ def test_the_functions_in_python_are_the_programs(module: Any, routines: Any, ta
         assert (function.__name__, own_start, own_count) == ("_" + name, start, count)
 
 
+@settings(max_examples=EXAMPLES, deadline=None, phases=(Phase.explicit, Phase.generate))
+@given(CURVE, st.integers(3, 6), st.data())
+def test_the_machine_writes_the_steps_of_a_scalar_like_the_functions_in_python(
+    curve: Any, width: int, data: st.DataObject
+) -> None:
+    bits = data.draw(numbers(curve.n)).to_bytes(curve.size + 2, "little")
+    place = 3 * (8 * curve.size + 1) - data.draw(st.integers(1, 2))
+    shape = bytes((width, 0x40, place & 255, place >> 8))
+    made, twin = (bytearray(b"\x00\xff\xff" * (8 * curve.size + 1)) for _ in range(2))
+    MACHINE.write_windows(made, bits, 8 * curve.size, shape)
+    field.write_windows(twin, bits, 8 * curve.size, shape)
+    assert made == twin
+    spacing = data.draw(st.integers(2, 113))
+    window = (4, 4, 1, 5, 0x40, curve.size * 2, 7, 1), (4, 4, 1, 5, 0x20, curve.size * 2, 15, 0)
+    comb = (5, 1, spacing, 2, 0xA0, min(spacing, 8 * curve.size - 4 * spacing), 15, 1)
+    for each in (*window, *([comb] if comb[5] > 0 else [])):
+        made, twin = (bytearray(each[3] * each[5]) for _ in range(2))
+        MACHINE.write_digits(made, bits, len(made) - 1, bytes(each))
+        field.write_digits(twin, bits, len(twin) - 1, bytes(each))
+        assert made == twin
+
+
 @pytest.mark.parametrize("name", CURVES)
 def test_the_machine_multiplies_points_also_where_they_collide(name: str) -> None:
     curve = CURVES[name]
@@ -129,10 +178,10 @@ def test_an_addition_of_equal_or_opposite_points_is_noticed_because_its_result_i
     made = kind.prepare(curve)
     made.put(18, 1)
     assert made.run(b"\x60\x21")
-    assert kind.affine(curve, [kind.accumulator(made)]) == [multiple(curve, 4, curve.base)]
+    assert kind.affine(curve, [made.result()]) == [multiple(curve, 4, curve.base)]
     assert not made.run(b"\x60\x20") and not made.get(26)
     assert not made.run(b"\x60\x30\x21")
-    assert not made.get(26) or kind.affine(curve, [kind.accumulator(made)]) != [multiple(curve, 3, curve.base)]
+    assert not made.get(26) or kind.affine(curve, [made.result()]) != [multiple(curve, 3, curve.base)]
     opposite = (curve.base[0], curve.p - curve.base[1])
     assert kind.affine(curve, [kind.combine(curve, 1, 1, curve.base)]) == [multiple(curve, 2, curve.base)]
     assert kind.combine(curve, 1, 1, opposite)[2] == 0
