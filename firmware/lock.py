@@ -79,6 +79,7 @@ class Lock:
         """Call this about once a second. Returns True at the moment when the province should be asked for the time."""
         for stay in self.stays.all():
             self.clock.settle(stay.grant.until)
+        self.recorder.live(self.clock.interval()[0])
         self.reentry.refresh()
         return self.clock.tick()
 

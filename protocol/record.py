@@ -26,6 +26,7 @@ TIME = 7
 MECHANICAL = 8
 READER = 9
 MAINTENANCE = 10
+LIFE = 11
 """Kinds of record: the first two are openings, and all others are events. `EVENTS` lists the possible values of each
 event."""
 
@@ -64,6 +65,8 @@ EVENTS = {
     READER: ("obstructed",),
     # An action at the console while the inside button was held: writing fittings, or moving the strike.
     MAINTENANCE: ("fittings", "strike"),
+    # A sign of life: the lock works. One in each period (record.cddl), whatever else happens.
+    LIFE: ("alive",),
 }
 """Each kind of event with its values of WHAT. The values are few and fixed, so a lock needs little memory to count
 them."""

@@ -1,5 +1,5 @@
 """Checks registrations: does the record of a lock have everything that the lock's profile wants? The province makes
-this check.
+this check, and expects signs of life at the rate that is stated here.
 
 A lock never loads this module.
 """
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from protocol.profile import Document, Profile
+
+LIFE_SECONDS = 21600
+"""Length of a period in seconds. Period number n begins at n * LIFE_SECONDS since 1970-01-01 UTC. In each period, a
+lock makes one sign of life, at a moment that only this lock can compute (record.cddl)."""
 
 
 def check(profile: "Profile", body: "dict[Any, Any]") -> None:

@@ -38,7 +38,7 @@ from firmware.memory import journal_notes
 from firmware.memory.entries import Entries
 from firmware.memory.rate_limit import RateLimit
 from firmware.memory.tally import Line, Tally
-from protocol import hpke, record
+from protocol import const, hpke, record
 from protocol.errors import MooringError, RefusedError, StorageError
 
 TYPE_CHECKING = False
@@ -97,6 +97,9 @@ QUIET_MS = 30000
 """A boot, a change of the clock or a refusal waits for this long for further events of the same kind. Alarms do not
 wait.
 """
+_LIFE = const(b"mooring/life")
+_LIFE_SECONDS = const(21600)
+"""Length of a period with one sign of life. It is `protocol.registration.LIFE_SECONDS`, which a lock does not load."""
 _ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.READER)
 
 
@@ -134,6 +137,8 @@ class Recorder:
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
         self._news = asyncio.Event()
         self._on_record = on_record
+        self._life_due = 0
+        self.live(clock.persisted)  # the signs of life up to this time were made before the last power cut
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
@@ -228,6 +233,26 @@ class Recorder:
         _, latest = self._clock.interval()
         if (latest is None) != (before[1] is None):
             self.event(record.TIME, "doubted" if latest is None else "known", before[0])
+
+    def live(self, now: int) -> None:
+        """Count a sign of life if it is due at the earliest time `now`. Call this about once a second. The province
+        notices when signs of life do not come.
+
+        The identity key makes the moments unpredictable (record.cddl). So nobody can recognise a sign of life by its
+        time, and locks do not all report at the same moment. If several moments have passed without power, one sign of
+        life stands for all of them.
+        """
+        due = self._life_due
+        if now < due or not now:
+            return
+        if due:  # if `due` is 0, the lock has just started, or has just learned the time for the first time
+            self.event(record.LIFE, "alive")
+        period = now // _LIFE_SECONDS
+        while self._life_due <= now:
+            drawn = self._crypto.hmac_sha256(self._identity.private, _LIFE + period.to_bytes(8, "big"))
+            self._life_due = period * _LIFE_SECONDS + int.from_bytes(drawn[:4], "big") % _LIFE_SECONDS
+            period += 1
+        self._clock.settle(due - 1)  # so a power cut does not repeat it
 
     def news(self) -> None:
         """Tell the recorder that a receipt or a placement has arrived. Now the journal may have room, or there may be a

@@ -5,6 +5,7 @@ door.
 import argparse
 import contextlib
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -34,10 +35,17 @@ from sim.province.placements import LINK, Placements
 from sim.province.province import Province
 from sim.province.store import Store
 from sim.province.view import YEAR_10000
+from sim.province.watch import Watch
 
 _RELOAD = "the broker's files are in {folder}: let the broker read them again (Mosquitto: kill -HUP)"
 BROKER_SECONDS = 10.0
 """Seconds that the broker may take to answer. After that the command fails."""
+
+
+LOOK_SECONDS = 60.0
+"""Seconds between two looks for silent locks."""
+
+_log = logging.getLogger("mooring.province")
 
 
 def parser() -> Parser:
@@ -51,8 +59,9 @@ def parser() -> Parser:
     show = commands.add_parser(
         "show",
         help="show the data of a province",
-        description="Shows locks with their counters and receipts, every registration with its fields and the verdict "
-        "on its quality, what is in quarantine and why, and how much came twice. The province may be running.",
+        description="Shows locks with their counters, receipts and signs of life, which locks are or were silent and "
+        "since when, every registration with its fields and the verdict on its quality, what is in quarantine and why, "
+        "and how much came twice. The province may be running.",
     )
     show.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
     show.add_json()
@@ -60,7 +69,8 @@ def parser() -> Parser:
         "run",
         help="run a province until interrupted",
         description="Takes messages from the broker, commits and answers them, until SIGINT or SIGTERM. Several "
-        "provinces may share a data folder. The first run makes the keys. The printed key is for enrolling locks.",
+        "provinces may share a data folder. The first run makes the keys. The printed key is for enrolling locks. On "
+        "stderr, a line says which lock falls silent, with its edge and since when, and when it is heard again.",
     )
     run.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="the province's data folder; it is made if missing"
@@ -174,9 +184,9 @@ def _show(folder: Path, as_json: bool) -> int:
     _must_hold_a_province(folder)
     with contextlib.closing(Store(folder)) as store:
         if as_json:
-            print(json.dumps({"ok": True, **view.as_json(store)}, ensure_ascii=False))
+            print(json.dumps({"ok": True, **view.as_json(store, int(time.time()))}, ensure_ascii=False))
         else:
-            view.show(store, Console())
+            view.show(store, Console(), int(time.time()))
     return 0
 
 
@@ -190,7 +200,15 @@ def _run(folder: Path, host: str, port: int, admitted: list[str]) -> int:
             signal.signal(number, lambda *_: over.set())
         province.start(timeout=BROKER_SECONDS)
         print(f"province key {province.public.hex()}", flush=True)
-        over.wait()
+        watch = Watch(province.store)
+        while not over.wait(LOOK_SECONDS):
+            try:
+                lines = watch.look(int(time.time()))
+            except sqlite3.Error as error:
+                _log.error("the store failed: %s", type(error).__name__)
+                continue
+            for line in lines:
+                _log.warning("%s", line)
     finally:
         province.stop()
     return 0

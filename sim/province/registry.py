@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_agent.counted import counted
 from protocol import crypto_cpython as crypto
-from protocol import record, revocation_list, statement, uplink
+from protocol import placement, record, revocation_list, statement, uplink
 from protocol.errors import ConfigError, FormatError, MooringError, VerificationError
 from protocol.grant import Grant
 from protocol.profile import Profile
@@ -23,6 +23,7 @@ from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
 from protocol.trust import MAX_LISTS, Issuer, ListEntry, TrustList
 from sim import profiles
+from sim.province import watch
 from sim.province.certificates import Certificates
 from sim.province.edges import Edges
 from sim.province.keys import Keys
@@ -58,6 +59,10 @@ class Registry:
             _log.error("left out: %s", problem)
         for body in good.values():
             self._take_profile(body)
+        with store.transaction():
+            for lock in store.locks():  # those that an earlier version has placed
+                if lock.status != placement.REVOKED:
+                    store.watch(lock.lock_id, self._now())
 
     def _now(self) -> int:
         return int(self._clock())
@@ -88,6 +93,8 @@ class Registry:
         if lock.profile not in self._profiles:
             raise ConfigError("placement.profile", f"no profile {lock.profile!r} here; known: {sorted(self._profiles)}")
         signed = self.placements.place(lock, reader_chain)
+        with self.store.transaction():
+            self.store.watch(lock.lock_id, None if lock.status == placement.REVOKED else self._now())
         self._notify()
         return signed
 
@@ -200,7 +207,7 @@ class Registry:
             self.tally("sightings of unknown locks")
             return []
         with self.store.transaction():
-            self.store.heard(lock.lock_id, edge)
+            self.store.heard(lock.lock_id, edge, self._now())
         answers = commands(edge, lock.lock_id, self.lacking(lock, seen.held))
         receipt = self.store.receipt(lock.lock_id)
         if receipt is not None:
@@ -212,6 +219,7 @@ class Registry:
         refused: list[tuple[record.Record, str]] = []
         counts: Counter[str] = Counter()
         unknown: Counter[bytes] = Counter()
+        worked: Counter[bytes] = Counter()
         locks: dict[bytes, Lock | None] = {}
         with self.store.transaction():
             for data in records:
@@ -228,7 +236,7 @@ class Registry:
                     unknown[item.lock_id] += 1
                     continue
                 try:
-                    counts.update(self._commit_one(edge, lock, item))
+                    counts.update(self._commit_one(edge, lock, item, worked))
                     delivered.setdefault(item.lock_id, set()).add(item.counter)
                 except MooringError as error:
                     counts["records refused"] += 1
@@ -247,13 +255,13 @@ class Registry:
             # Refusals go first, because a receipt may cover the counter of a refused record.
             answers = self._refusals.answer(refused)
             for lock_id in sorted(delivered):
-                self.store.heard(lock_id, edge)
+                self.store.heard(lock_id, edge, worked[lock_id])
                 answers += self._receipts(lock_id, delivered[lock_id])
         return [(edge, uplink.RECEIPT, uplink.Receipts(part).encode()) for part in uplink.in_messages(answers)]
 
-    def _commit_one(self, edge: str, lock: Lock, item: record.Record) -> list[str]:
+    def _commit_one(self, edge: str, lock: Lock, item: record.Record, worked: Counter[bytes]) -> list[str]:
         """Commit an authentic record if it is the first record with its counter. Returns the names of the tallies that
-        count this record.
+        count this record. `worked` gets the latest time at which the lock made such a record.
 
         Raises VerificationError for a record that the lock did not sign, and for a second record with the same counter.
         """
@@ -267,7 +275,12 @@ class Registry:
         before, after = around.get(item.counter - 1), around.get(item.counter + 1)
         fits = before is None or before[0] == item.previous
         body, judged = self._judge(lock, item, fits and (after is None or after[1] == item.payload_hash))
-        self.store.put_record(item, body, judged, self._now())
+        now = self._now()
+        self.store.put_record(item, body, judged, now)
+        if body is not None and judged not in (CHAIN, watch.REVOKED):
+            worked[item.lock_id] = max(worked[item.lock_id], min(body[record.EARLIEST], now))
+            if body[record.KIND] == record.LIFE:
+                self.store.put_sign(item, body, edge, now)
         if body is not None and judged != CHAIN:
             return ["records committed"]
         _log.warning("edge %s: %s is committed as evidence only: %s", edge, _name(item), judged)
@@ -286,6 +299,8 @@ class Registry:
             return None, error.code if fits else CHAIN
         if not fits:
             return body, CHAIN
+        if body[record.KIND] == record.LIFE and lock.status == placement.REVOKED:
+            return body, watch.REVOKED
         judged = verdict(self._profiles.get(lock.profile), body)
         if body[record.LISTING_CODE] != lock.listing and judged == GOOD:
             judged = "registration.listing"

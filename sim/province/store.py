@@ -11,8 +11,9 @@ from typing import Any
 
 from protocol import placement, record
 from sim.province.edge_rows import SCHEMA as EDGES
-from sim.province.edge_rows import EdgeRows
 from sim.province.quality import GOOD
+from sim.province.sign_rows import SCHEMA as SIGNS
+from sim.province.sign_rows import SignRows
 
 UNOPENED = 0
 """`kind` of a committed record whose body could not be opened or read."""
@@ -117,11 +118,11 @@ class Registration:
     committed_at: int
 
 
-class Store(EdgeRows):
+class Store(SignRows):
     """All data of a province. Several stores may share one file, even in several processes."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, EDGES + _SCHEMA)
+        super().__init__(folder, EDGES + SIGNS + _SCHEMA)
 
     # --- locks and statements ----------------------------------------------------------------------------------------
 
@@ -154,9 +155,10 @@ class Store(EdgeRows):
         rows = self._rows("SELECT * FROM locks WHERE lock_id=?", lock_id)
         return Lock(*rows[0]) if rows else None
 
-    def heard(self, lock_id: bytes, edge: str) -> None:
-        """Store the name of the edge that serves a lock now."""
+    def heard(self, lock_id: bytes, edge: str, at: int) -> None:
+        """Store the edge that serves a lock now. The lock worked or was connected at the time `at`, the edge says."""
         self._write("UPDATE locks SET edge=? WHERE lock_id=? AND edge IS NOT ?", edge, lock_id, edge)
+        self._write("UPDATE watched SET heard_at=? WHERE lock_id=? AND heard_at<?", at, lock_id, at)
 
     def put_statement(self, kind: str, name: str, serial: int, statement: bytes) -> None:
         """Keep the current statement of that kind for `name` (a lock id in hex, a profile id, or empty)."""

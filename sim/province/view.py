@@ -14,6 +14,7 @@ from rich.table import Table
 
 from protocol import record
 from protocol.profile import CANONICAL, GUARDIAN, OF_MINORS
+from sim.province import watch
 from sim.province.quality import GOOD
 from sim.province.stays import doubles, guardian_of, stays
 from sim.province.store import CHAIN, UNOPENED, Lock, Registration, Store
@@ -30,6 +31,7 @@ KINDS = {
     record.MECHANICAL: "mechanical",
     record.READER: "reader",
     record.MAINTENANCE: "maintenance",
+    record.LIFE: "sign-of-life",
 }
 _ALARMS = ((record.DOOR, "forced"), (record.DOOR, "held"), (record.TAMPER, "opened"))
 
@@ -75,7 +77,19 @@ def _happened(records: list[Registration]) -> dict[str, int]:
     return dict(counts)
 
 
-def _lock_json(store: Store, lock: Lock) -> dict[str, Any]:
+def _silence_json(silence: watch.Silence) -> dict[str, Any]:
+    return {
+        "lock_id": silence.lock.lock_id.hex(),
+        "room": silence.lock.room,
+        "edge": silence.edge,
+        "since": silence.since,
+        "missed": silence.missed,
+        "cause": silence.cause,
+        "healed_at": silence.healed_at,
+    }
+
+
+def _lock_json(store: Store, lock: Lock, life: watch.Life | None) -> dict[str, Any]:
     records = [item for item in store.records() if item.lock_id == lock.lock_id]
     counters = [item.counter for item in records]
     receipt = store.receipt(lock.lock_id)
@@ -92,6 +106,9 @@ def _lock_json(store: Store, lock: Lock) -> dict[str, Any]:
         "last_counter": max(counters, default=0),
         "missing": _missing(counters),
         "receipted_through": receipt[0] if receipt else 0,
+        "last_sign_of_life": life.last if life else None,
+        "missing_signs_of_life": life.missing if life else None,
+        "silent": life is not None and life.silent is not None,
     }
 
 
@@ -122,11 +139,14 @@ def _place_json(item: Registration) -> dict[str, Any]:
     return {"listing": item.listing, "lock_id": item.lock_id.hex(), "counter": item.counter, "earliest": item.earliest}
 
 
-def as_json(store: Store) -> dict[str, Any]:
-    """Return locks, records, stays, IDs at two listings, quarantine and tallies, for `json.dumps`."""
+def as_json(store: Store, now: int) -> dict[str, Any]:
+    """Return locks, silent locks, records, stays, IDs at two listings, quarantine and tallies, for `json.dumps`. `now`
+    is the time in epoch seconds."""
     rooms = {lock.lock_id: lock.room for lock in store.locks()}
+    lives = watch.lives(store, now)
     return {
-        "locks": [_lock_json(store, lock) for lock in store.locks()],
+        "locks": [_lock_json(store, lock, lives.get(lock.lock_id)) for lock in store.locks()],
+        "silences": [_silence_json(silence) for silence in watch.silences(lives)],
         "records": [_record_json(item, rooms) for item in store.records()],
         "stays": [
             {**asdict(stay), "lock_id": stay.lock_id.hex(), "grant_id": stay.grant_id.hex()} for stay in stays(store)
@@ -143,9 +163,13 @@ def as_json(store: Store) -> dict[str, Any]:
     }
 
 
-def show(store: Store, console: Console) -> None:
-    """Print everything as tables."""
-    console.print(_locks_table(store))
+def show(store: Store, console: Console, now: int) -> None:
+    """Print everything as tables. `now` is the time in epoch seconds."""
+    lives = watch.lives(store, now)
+    console.print(_locks_table(store, lives))
+    silences = watch.silences(lives)
+    if silences:
+        console.print(_silences_table(silences))
     console.print(_check_ins_table(store))
     console.print(_stays_table(store))
     if doubles(store):
@@ -169,17 +193,41 @@ def show(store: Store, console: Console) -> None:
     console.print(f"Since the beginning: {counts or 'nothing yet'}.")
 
 
-def _locks_table(store: Store) -> Table:
+def _locks_table(store: Store, lives: dict[bytes, watch.Life]) -> Table:
     table = Table(
-        *("listing", "room", "lock", "status", "edge", "records", "receipt through", "missing"),
+        *("listing", "room", "lock", "status", "edge", "records", "receipt through", "missing", "sign of life, UTC"),
         title="Locks: one room, one code, one key",
     )
     for lock in store.locks():
-        facts = _lock_json(store, lock)
+        life = lives.get(lock.lock_id)
+        facts = _lock_json(store, lock, life)
         missing = ", ".join(str(counter) for counter in facts["missing"])
         table.add_row(
             *(escape(lock.listing), escape(lock.room), lock.lock_id.hex()[:8], lock.status, lock.edge or "-"),
             *(str(facts["records"]), str(facts["receipted_through"]), f"[red]{missing}[/red]" if missing else "-"),
+            "not expected" if life is None else _life(life),
+        )
+    return table
+
+
+def _life(life: watch.Life) -> str:
+    shown = "none yet" if life.last is None else _time(life.last)
+    missing = f"\n{life.missing} missing" if life.missing else ""
+    return f"[red]{shown}, silent{missing}[/red]" if life.silent else shown + missing
+
+
+def _silences_table(silences: list[watch.Silence]) -> Table:
+    table = Table(
+        *("where", "lock", "edge", "since, UTC", "missed", "until, UTC", "what the province knows"),
+        title="Silent locks: their signs of life do not come, or did not come for a while",
+    )
+    for silence in silences:
+        where = f"{silence.lock.listing}\nroom {silence.lock.room}"
+        until = "[red]still silent[/red]" if silence.healed_at is None else f"healed {_time(silence.healed_at)}"
+        known = "" if silence.cause is None else watch.MEANINGS[silence.cause]
+        table.add_row(
+            *(escape(where), silence.lock.lock_id.hex()[:8], silence.edge or "none yet", _time(silence.since)),
+            *(str(silence.missed), until, known),
         )
     return table
 
