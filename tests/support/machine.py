@@ -144,8 +144,9 @@ def of_image() -> Any:
     mine = [name for name in sys.modules if name.startswith("firmware.crypto")]
     saved = {name: sys.modules.pop(name) for name in mine}
     stand_in = types.ModuleType("firmware.crypto.field_rv32")
-    for name in ("run", "write_windows", "write_digits"):
-        setattr(stand_in, name, getattr(MACHINE, name))
+    stand_in.run = MACHINE.run  # type: ignore[attr-defined]
+    stand_in.write_windows = MACHINE.write_windows  # type: ignore[attr-defined]
+    stand_in.write_digits = MACHINE.write_digits  # type: ignore[attr-defined]
     sys.modules[stand_in.__name__] = stand_in
     sys.implementation._build = "MOORING_C6"  # type: ignore[attr-defined]
     try:
