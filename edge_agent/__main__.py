@@ -30,7 +30,7 @@ WATCH_SECONDS = 2.0
 
 _ANSWERS: dict[str, Callable[[config.Config, argparse.Namespace], Answer]] = {
     "check-config": lambda settings, _options: answers.check_config(settings),
-    "status": lambda settings, _options: answers.status_of(settings),
+    "status": lambda settings, options: answers.status_of(settings, colour=_colour() and not options.json),
     "queue": lambda settings, options: answers.queue(settings, with_quarantine=options.quarantine),
     "locks": lambda settings, _options: answers.locks(settings),
     "enroll": lambda settings, _options: enroll(settings),

@@ -201,7 +201,11 @@ class Agent:
         shown |= {"locks": locks, "turns": turns}
         if shown != self._shown and (hurry or time.monotonic() - self._shown_at >= SHOW_SECONDS):
             self._shown, self._shown_at = shown, time.monotonic()
-            status.write(self._settings.state_dir, shown)
+            # These two facts change all the time. They must not cause a write of their own.
+            signals = {lock.address: lock.signal for lock in self.locks.values()}
+            heard = [lock | {"signal": signals[str(lock["address"])]} for lock in locks]
+            facts = shown | {"locks": heard, "disk_written": self.vitals.disk_written}
+            status.write(self._settings.state_dir, facts)
             connected = sum(lock.connected for lock in self.locks.values())
             broker = "connected" if self.uplink.online else "out of reach"
             self._notifier.status(f"broker {broker}, locks connected: {connected} of {len(self.locks)}")

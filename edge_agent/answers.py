@@ -16,6 +16,19 @@ from protocol.command_line_cpython import DONE, NO
 from protocol.errors import StorageError
 
 _ENDS: Final = (("pass", "pass_end"), ("TLS", "certificate_end"))
+_GREEN, _YELLOW, _RED = "32", "33", "31"
+_COLOURS: Final = (
+    ("  good ", _GREEN),
+    ("  warning ", _YELLOW),
+    ("  bad ", _RED),
+    ("agent    running", _GREEN),
+    ("agent    not", _RED),
+    ("broker   connected", _GREEN),
+    ("broker   not", _RED),
+    ("faults ", _YELLOW),
+    ("ALARM ", _RED),
+)
+"""How a line begins that has a colour."""
 NOT_WORKING: Final = 3
 """Exit code of `status` if the agent does not work."""
 
@@ -61,8 +74,18 @@ def told(findings: list[checks.Finding]) -> list[str]:
     return [f"  {finding.level:7}  {finding.part}: {finding.text}" for finding in findings]
 
 
-def status_of(settings: Config) -> Answer:
-    """Say whether the agent works."""
+def coloured(lines: list[str]) -> list[str]:
+    """Return lines for people in the colours of a terminal: what is good, what needs a look, and what is bad."""
+
+    def one(line: str) -> str:
+        code = next((code for start, code in _COLOURS if line.startswith(start)), None)
+        return line if code is None else f"\x1b[{code}m{line}\x1b[0m"
+
+    return [one(line) for line in lines]
+
+
+def status_of(settings: Config, *, colour: bool = False) -> Answer:
+    """Say whether the agent works. With `colour`, the lines for people have the colours of a terminal."""
     running = status.is_running(settings.state_dir)
     said = status.read(settings.state_dir) if running else {}
     broker, locks_said, version = bool(said.get("broker")), said.get("locks", []), said.get("version")
@@ -77,6 +100,7 @@ def status_of(settings: Config) -> Answer:
         "unsendable": said.get("unsendable", 0),
         "pass_end": said.get("pass_end"),
         "certificate_end": said.get("certificate_end"),
+        "disk_written": said.get("disk_written"),
         "outbox": vars(contents) if contents else None,
     }
     lines = [
@@ -85,6 +109,11 @@ def status_of(settings: Config) -> Answer:
         f"locks    {sum(lock['connected'] for lock in locks_said)} of {len(locks_said)} connected",
         *_turns_told(turns or {}, sum(not lock.get("answers", True) for lock in locks_said)),
     ]
+    signals = [lock["signal"] for lock in locks_said if lock.get("signal") is not None]
+    if signals:
+        lines.append(f"signal   {max(signals)} dBm of the nearest lock, {min(signals)} dBm of the farthest")
+    if written := said.get("disk_written"):
+        lines.append(f"written  {written / 1e6:.1f} MB to the disk since the start")
     lines += [f"{name:<9}until {day(said[key])}" for name, key in _ENDS if said.get(key)]
     if strangers:
         lines.append(
@@ -110,7 +139,7 @@ def status_of(settings: Config) -> Answer:
             *_disputed(contents),
             *damage_told(contents),
         ]
-    return Answer(DONE if working else NOT_WORKING, facts, lines)
+    return Answer(DONE if working else NOT_WORKING, facts, coloured(lines) if colour else lines)
 
 
 def _turns_told(turns: Mapping[str, Any], silent: int) -> list[str]:
@@ -155,11 +184,13 @@ def locks(settings: Config) -> Answer:
     for row in rows:
         here = now.get(row["lock"], {})
         row |= {"connected": bool(here.get("connected")), "version": here.get("version")}
+        row |= {"signal": here.get("signal")}
     lines = [counted(len(rows), "lock") + ("" if running else "; the agent does not run")]
     for row in rows:
         seen = "never seen" if row["seen_seconds"] is None else f"seen {age(row['seen_seconds'])} ago"
         where = "connected" if row["connected"] else seen
         version = f", software {row['version']}" if row["version"] else ""
+        version += "" if row["signal"] is None else f", signal {row['signal']} dBm"
         waiting = f"{counted(row['records'], 'record')} and {counted(row['statements'], 'statement')} wait"
         lines.append(f"  {row['lock']}  {row['address'] or 'address unknown'}  {where}{version}; {waiting}")
     return Answer(DONE, {"ok": True, "running": running, "locks": rows}, lines)

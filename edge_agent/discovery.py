@@ -1,7 +1,7 @@
 """Scanning for locks that advertise."""
 
 import asyncio
-from typing import Final
+from typing import Final, NamedTuple
 
 from bleak import BleakScanner
 
@@ -13,8 +13,16 @@ MARGIN_SECONDS: Final = 10.0
 """How much longer than the scan itself its calls may take. BlueZ answers at once or never."""
 
 
-async def discover(timeout: float = 10.0) -> list[tuple[str, bytes]]:
-    """Listen for locks for `timeout` seconds. Return (address, first 6 bytes of the lock id) for each lock found.
+class Heard(NamedTuple):
+    """A lock that advertises: its address, the first 6 bytes of its lock id, and its signal in dBm if it is known."""
+
+    address: str
+    prefix: bytes
+    signal: int | None = None
+
+
+async def discover(timeout: float = 10.0) -> list[Heard]:
+    """Listen for locks for `timeout` seconds. Return each lock found.
 
     The lock with the strongest signal is first. An advertised id is only a claim, which the handshake must prove.
     Raises TransportError `radio.unavailable`.
@@ -29,4 +37,4 @@ async def discover(timeout: float = 10.0) -> list[tuple[str, bytes]]:
         prefix = seen.manufacturer_data.get(link.COMPANY, b"")
         if link.SERVICE in seen.service_uuids and len(prefix) == link.PREFIX_BYTES:
             locks.append((seen.rssi, device.address, bytes(prefix)))
-    return [(address, prefix) for _, address, prefix in sorted(locks, reverse=True)]
+    return [Heard(address, prefix, signal) for signal, address, prefix in sorted(locks, reverse=True)]

@@ -25,8 +25,9 @@ OLD_SECONDS: Final = 6 * 3600
 SILENT_SECONDS: Final = 3600
 PASS_SECONDS: Final = 2 * 86400
 """With less time than this left, a pass is a warning. The province sends a new one every day."""
+WEAK_DBM: Final = -88
+"""Below this signal, connections often fail. Adapters hear nothing below about -95 dBm."""
 ADAPTERS: Final = Path("/sys/class/bluetooth")
-_COLOURS: Final = {"good": "32", "warning": "33", "bad": "31"}
 
 
 def examine(settings: Config, *, colour: bool = False, adapters: Path = ADAPTERS) -> Answer:
@@ -42,6 +43,7 @@ def examine(settings: Config, *, colour: bool = False, adapters: Path = ADAPTERS
         _disk(settings),
         *_clock(),
         *_radio(adapters),
+        *_signals(said),
         *_faults(said),
     ]
     worst = checks.worst(found)
@@ -52,14 +54,9 @@ def examine(settings: Config, *, colour: bool = False, adapters: Path = ADAPTERS
     }[worst]
     lines = [*answers.told(found), advice]
     if colour:
-        lines = [_coloured(line) for line in lines]
+        lines = answers.coloured(lines)
     facts = {"ok": worst != "bad", "running": running, "checks": [asdict(finding) for finding in found]}
     return Answer(NO if worst == "bad" else DONE, facts, lines)
-
-
-def _coloured(line: str) -> str:
-    level = line.split()[0]
-    return f"\x1b[{_COLOURS[level]}m{line}\x1b[0m" if level in _COLOURS else line
 
 
 def _agent(running: bool) -> Finding:
@@ -177,6 +174,14 @@ def _radio(adapters: Path) -> Iterator[Finding]:
         yield Finding("good", "bluetooth", f"adapter {', '.join(names)}.")
     else:
         yield Finding("bad", "bluetooth", "no adapter. Check `dtoverlay` in config.txt, or plug one in.")
+
+
+def _signals(said: dict[str, Any]) -> Iterator[Finding]:
+    weak = [lock for lock in said.get("locks", []) if (lock.get("signal") or 0) < WEAK_DBM]
+    if weak:
+        many = counted(len(weak), "lock")
+        text = f"{many} heard with less than {WEAK_DBM} dBm. Move the antenna, or add an edge agent. See locks."
+        yield Finding("warning", "signal", text)
 
 
 def _faults(said: dict[str, Any]) -> Iterator[Finding]:

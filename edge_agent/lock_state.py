@@ -81,6 +81,8 @@ class LockState:
         """The lock's nonce and the province's signed answer to it. Nonce and answer are kept until the answer is handed
         over.
         """
+        self.signal: int | None = None
+        """How strongly a scan has last heard the lock, in dBm; None before that."""
         self.due = asyncio.Event()
         """This event is set when something may be waiting for the lock."""
         self.link = make_link(heard)
@@ -106,6 +108,10 @@ class LockState:
     def forget_hello(self) -> None:
         """Treat the lock as out of reach until its next HELLO."""
         self.hello = None
+
+    def keep_signal(self, signal: int | None) -> None:
+        """Keep the signal with which a scan has heard the lock, in dBm."""
+        self.signal = signal
 
     def keep_time_answer(self, nonce: bytes, signed: bytes) -> None:
         """Keep an answer to `nonce` for the next delivery."""

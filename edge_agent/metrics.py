@@ -1,7 +1,8 @@
 """The numbers that show how an agent does, in the text format of Prometheus.
 
-No number has the id of a lock as a label. With a count for each lock, whoever reads the numbers would see when
-somebody uses which door. Format: https://prometheus.io/docs/instrumenting/exposition_formats (version 0.0.4).
+Nothing is counted for a single lock: whoever reads the numbers would see when somebody uses which door. A lock has only
+its signal and the version of its software. Its label is what the lock itself advertises to everybody.
+Format: https://prometheus.io/docs/instrumenting/exposition_formats (version 0.0.4).
 """
 
 from collections import Counter
@@ -17,17 +18,27 @@ _PREFIX: Final = "mooring_edge_"
 
 
 @dataclass(frozen=True)
+class LockNumbers:
+    """A lock in reach: the first 6 bytes of its id in hex, its software version, and its signal in dBm if known."""
+
+    lock: str
+    version: str
+    signal: int | None = None
+
+
+@dataclass(frozen=True)
 class Numbers:
     """What an agent knows of itself at one moment. All times are in epoch seconds; None means not known.
 
-    `lock_versions` has the software version of each lock in reach. `silent` counts own locks that were not heard for
-    long. `clock_offset` is the province's time minus the time of this machine. Three numbers, in seconds, are about the
-    time between two visits to a lock that answers: `visit_limit` is its limit, or None while all links stay open.
-    `visit_longest` is the longest such time so far. `visit_oldest` is the longest one that goes on now.
+    `locks` are the locks in reach. `silent` counts own locks that were not heard for long. `disk_written` is in bytes,
+    since the start of the agent. `clock_offset` is the province's time minus the time of this machine. Three numbers,
+    in seconds, are about the time between two visits to a lock that answers: `visit_limit` is its limit, or None while
+    all links stay open. `visit_longest` is the longest such time so far. `visit_oldest` is the longest one that goes on
+    now.
     """
 
     broker: bool
-    lock_versions: Sequence[str]
+    locks: Sequence[LockNumbers]
     own: int
     silent: int
     strangers: int
@@ -44,6 +55,7 @@ class Numbers:
     visit_limit: float | None = None
     visit_longest: float = 0.0
     visit_oldest: float = 0.0
+    disk_written: int | None = None
 
 
 def text(numbers: Numbers) -> str:
@@ -55,12 +67,15 @@ def _lines(numbers: Numbers) -> Iterable[str]:
     held = numbers.contents
     yield from _one("info", "gauge", "The version of this agent; the value is always 1.", 1, f'{{version="{VERSION}"}}')
     yield from _one("broker_connected", "gauge", "1 if the broker is connected.", int(numbers.broker))
-    yield from _one("locks_connected", "gauge", "Locks in reach now.", len(numbers.lock_versions))
+    yield from _one("locks_connected", "gauge", "Locks in reach now.", len(numbers.locks))
     yield from _one("locks_own", "gauge", "Locks that our passes list.", numbers.own)
     yield from _one("locks_silent", "gauge", "Own locks that were not heard for an hour.", numbers.silent)
-    yield from _many(
-        "locks_software", "Locks in reach, by software version.", "version", Counter(numbers.lock_versions)
-    )
+    versions = Counter(lock.version for lock in numbers.locks)
+    yield from _many("locks_software", "Locks in reach, by software version.", ["version"], _by_one(versions))
+    named: dict[tuple[str, ...], int] = {(lock.lock, lock.version): 1 for lock in numbers.locks}
+    yield from _many("lock_info", "Each lock in reach; the value is always 1.", ["lock", "version"], named)
+    signals = {lock.lock: lock.signal for lock in numbers.locks if lock.signal is not None}
+    yield from _many("lock_signal_dbm", "How strongly a scan has heard a lock.", ["lock"], _by_one(signals))
     if numbers.visit_limit is not None:
         yield from _one("visit_limit_seconds", "gauge", "Limit of the time between two visits.", numbers.visit_limit)
     longest, oldest = numbers.visit_longest, numbers.visit_oldest
@@ -91,7 +106,11 @@ def _lines(numbers: Numbers) -> Iterable[str]:
     ):
         if value is not None:
             yield from _one(name, "gauge", meaning, value)
-    yield from _many("faults_total", "Errors that nobody foresaw, by type.", "type", numbers.faults, "counter")
+    if numbers.disk_written is not None:
+        written = numbers.disk_written
+        yield from _one("disk_written_bytes_total", "counter", "Bytes written to the disk since the start.", written)
+    faults = _by_one(numbers.faults)
+    yield from _many("faults_total", "Errors that nobody foresaw, by type.", ["type"], faults, "counter")
 
 
 def _one(name: str, kind: str, meaning: str, value: float, labels: str = "") -> Iterable[str]:
@@ -100,10 +119,20 @@ def _one(name: str, kind: str, meaning: str, value: float, labels: str = "") -> 
     yield f"{_PREFIX}{name}{labels} {value}"
 
 
-def _many(name: str, meaning: str, label: str, values: Mapping[str, int], kind: str = "gauge") -> Iterable[str]:
+def _by_one(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
+    return {(key,): value for key, value in values.items()}
+
+
+def _many(
+    name: str, meaning: str, labels: Sequence[str], values: Mapping[tuple[str, ...], int], kind: str = "gauge"
+) -> Iterable[str]:
     yield f"# HELP {_PREFIX}{name} {meaning}"
     yield f"# TYPE {_PREFIX}{name} {kind}"
     for key, value in sorted(values.items()):
-        # A lock tells its version itself, so the text may have any character.
-        shown = "".join(letter for letter in key if letter.isascii() and (letter.isalnum() or letter in ".-+_"))
-        yield f'{_PREFIX}{name}{{{label}="{shown[:40]}"}} {value}'
+        told = ",".join(f'{label}="{_plain(text)}"' for label, text in zip(labels, key, strict=True))
+        yield f"{_PREFIX}{name}{{{told}}} {value}"
+
+
+def _plain(text: str) -> str:
+    """Return the text as it can stand in a label. A lock tells its version itself, so it may have any character."""
+    return "".join(letter for letter in text if letter.isascii() and (letter.isalnum() or letter in ".-+_"))[:40]

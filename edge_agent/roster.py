@@ -28,6 +28,7 @@ from typing import Any, Final
 from edge_agent import config, log
 from edge_agent.backoff import until
 from edge_agent.credentials import Credentials
+from edge_agent.discovery import Heard
 from edge_agent.faults import FaultError, Faults, keep
 from edge_agent.lock_state import LockState
 from edge_agent.outbox import Outbox
@@ -43,7 +44,7 @@ LOOK_SECONDS: Final = 5.0
 When a lock has lost its connection, addresses of strangers may be tried.
 """
 
-Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]
+Search = Callable[[float], Awaitable[list[Heard]]]
 
 
 class Roster:
@@ -145,9 +146,12 @@ class Roster:
                 log.event("radio.unavailable", code=error.code, reason=error.message)
             await until(self._look, self._settings.scan_every_seconds)
 
-    def _take(self, found: list[tuple[str, bytes]]) -> None:
-        self.rotation.heard(address for address, _ in found)
-        others = [(address, prefix) for address, prefix in found if address not in self.locks]
+    def _take(self, found: list[Heard]) -> None:
+        self.rotation.heard(each.address for each in found)
+        for each in found:
+            if each.address in self.locks:
+                self.locks[each.address].keep_signal(each.signal)
+        others = [(each.address, each.prefix) for each in found if each.address not in self.locks]
         claims = [(address, self._credentials.claimed(prefix)) for address, prefix in others]
         self._sightings.heard((address, lock_id) for address, lock_id in claims if lock_id is not None)
         self._news.set()

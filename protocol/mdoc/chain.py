@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 _MICROPYTHON = sys.implementation.name == "micropython"
-if not _MICROPYTHON:
-    import functools
-
-    read_certificate = functools.lru_cache(maxsize=64)(Certificate)
-
 MAX_CERTIFICATES = 3
 """Maximum number of certificates read from an x5chain. Only the DS certificate counts. One of these certificates may be
 a trusted root.
@@ -102,8 +97,7 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
         if not isinstance(each, cbor.BYTES):
             raise FormatError("mdoc.certificate", "a certificate must be a byte string")
         try:
-            # The same issuers sign most documents, but a lock has no memory for their parsed certificates.
-            certificates.append(Certificate(each) if _MICROPYTHON else read_certificate(bytes(each)))
+            certificates.append(Certificate(each) if _MICROPYTHON else _read(bytes(each)))
         except FormatError as error:
             raise FormatError("mdoc.certificate", "a certificate in the x5chain is malformed (" + error.code + ")")
     for certificate in certificates:
@@ -112,6 +106,21 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
     if len(certificates) > 1:
         raise VerificationError("mdoc.chain_intermediate", "the IACA must have signed the DS certificate itself")
     return certificates[0]
+
+
+if not _MICROPYTHON:
+    KNOWN: "dict[bytes, Certificate]" = {}
+    """Certificates that were read, by their DER, because the same issuers sign most documents. A lock has no memory for
+    them."""
+
+    def _read(der: bytes) -> Certificate:
+        certificate = KNOWN.get(der)
+        if certificate is None:
+            certificate = Certificate(der)
+            if len(KNOWN) == 64:
+                KNOWN.clear()
+            KNOWN[der] = certificate
+        return certificate
 
 
 def verify_path(

@@ -131,7 +131,7 @@ def test_queue_and_status_say_so_where_no_agent_has_run(file: Path, capsys: pyte
     assert main(["status", "--config", str(file), "--json"]) == 3, "the answer is that it does not run"
     nothing: dict[str, Any] = {"ok": False, "running": False, "version": None, "broker": False, "locks": []}
     nothing |= {"strangers": 0, "turns": None, "unsendable": 0, "pass_end": None, "certificate_end": None}
-    nothing |= {"faults": {}, "outbox": None}
+    nothing |= {"faults": {}, "outbox": None, "disk_written": None}
     assert said(capsys) == nothing
     assert main(["status", "--config", str(file)]) == 3
     assert "no agent has ever run" in capsys.readouterr().out
@@ -333,7 +333,7 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
                 _until(listener, "WATCHDOG=1")
                 assert main(["status", "--config", str(file), "--json"]) == 0
                 lock = {"address": "AA:BB:CC:DD:EE:01", "lock": None, "version": None, "connected": False}
-                lock |= {"visited": None}
+                lock |= {"visited": None, "signal": None}
                 shown = said(capsys)
                 (here,) = shown["locks"]
                 assert isinstance(here.pop("answers"), bool) and here == lock

@@ -15,6 +15,7 @@ from bleak.exc import BleakDBusError, BleakError
 from edge_agent import config
 from edge_agent.agent import Agent
 from edge_agent.credentials import Credentials
+from edge_agent.discovery import Heard
 from edge_agent.faults import Faults
 from edge_agent.lock_connection import CONNECT_SECONDS
 from edge_agent.lock_link import LockLink
@@ -334,7 +335,7 @@ def test_what_a_library_leaves_to_the_event_loop_is_counted_and_the_agent_lives(
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         told = asyncio.Event()
 
-        async def search(_seconds: float) -> list[tuple[str, bytes]]:
+        async def search(_seconds: float) -> list[Heard]:
             loop.call_soon(lambda: 1 // 0)
             loop.call_soon(told.set)
             raise LookupError("what a neighbour advertises")

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from edge_agent.agent import Agent
 from edge_agent.broker import BrokerConnection, Refusal
 from edge_agent.broker_identity import CURRENT, Pair
+from edge_agent.discovery import Heard
 from edge_agent.notify import Notifier
 from protocol import VERSION, uplink
 from protocol.errors import TransportError
@@ -104,7 +105,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             made.process.wait()
 
 
-async def nothing_near(_seconds: float) -> list[tuple[str, bytes]]:
+async def nothing_near(_seconds: float) -> list[Heard]:
     return []
 
 

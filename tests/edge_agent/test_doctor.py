@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import config, doctor, status
+from edge_agent import answers, config, doctor, status
 from edge_agent.__main__ import main
 from edge_agent.outbox import Outbox
 from protocol import crypto_cpython as crypto
@@ -115,3 +115,28 @@ def test_status_is_shown_again_until_ctrl_c(
     assert main(["status", "--watch", "--json"]) == 130
     told = [json.loads(line)["running"] for line in capsys.readouterr().out.splitlines()]
     assert told == [False, False, False]
+
+
+def test_signals_and_bytes_written_are_shown_where_they_are_known(tmp_path: Path, adapters: Path) -> None:
+    named = settings(tmp_path, 1)
+    locks: list[dict[str, object]] = [{"lock": None, "connected": True, "signal": one} for one in (-90, -50, None)]
+    with status.only_one(named.state_dir):
+        status.write(named.state_dir, {"broker": True, "locks": locks, "disk_written": 2_500_000})
+        told = "\n".join(answers.status_of(named).lines)
+        assert "signal   -50 dBm of the nearest lock, -90 dBm of the farthest" in told
+        assert "written  2.5 MB to the disk since the start" in told
+        assert levels(named, adapters)["signal"] == "warning"
+        status.write(named.state_dir, {"broker": True, "locks": locks[1:]})
+        assert not [line for line in answers.status_of(named).lines if line.startswith("written")]
+        assert "signal" not in levels(named, adapters)
+
+
+def test_status_has_colours_only_where_it_is_asked_for_them(tmp_path: Path) -> None:
+    named = settings(tmp_path, 1)
+    with status.only_one(named.state_dir):
+        status.write(named.state_dir, {"broker": False, "locks": [], "unsendable": 1})
+        plain, coloured = (answers.status_of(named, colour=colour).lines for colour in (False, True))
+    assert "\x1b" not in "".join(plain) and len(plain) == len(coloured)
+    marked = [line for line in coloured if line.startswith("\x1b")]
+    assert [line[5:13].strip() for line in marked] == ["agent", "broker", "ALARM"]
+    assert [line[:5] for line in marked] == ["\x1b[32m", "\x1b[31m", "\x1b[31m"]

@@ -1,4 +1,4 @@
-"""/metrics, /healthz and /readyz answer this machine alone, tell no lock apart, and survive any request."""
+"""/metrics, /healthz and /readyz answer this machine alone, count nothing by lock, and survive any request."""
 
 import asyncio
 import re
@@ -8,9 +8,15 @@ import pytest
 
 from edge_agent import metrics
 from edge_agent.inventory import Counts
-from edge_agent.metrics import Numbers
+from edge_agent.metrics import LockNumbers, Numbers
 from edge_agent.monitor import AT_ONCE, HOST, REQUEST_BYTES, Monitor
 from protocol.errors import ConfigError
+
+LOCKS = [
+    LockNumbers("0a0b0c0d0e0f", "0.3.0", -61),
+    LockNumbers("1a0b0c0d0e0f", "0.3.0"),
+    LockNumbers("2a0b0c0d0e0f", 'a"}\n# x', -90),
+]
 
 
 def numbers(**changed: object) -> Numbers:
@@ -27,7 +33,7 @@ def numbers(**changed: object) -> Numbers:
         absent=2,
     )
     facts: dict[str, object] = {
-        "broker": True, "lock_versions": ["0.3.0", "0.3.0", 'a"}\n# x'], "own": 3, "silent": 1, "strangers": 0,
+        "broker": True, "locks": LOCKS, "own": 3, "silent": 1, "strangers": 0,
         "under_way": 2, "contents": held, "intake_refused": False, "disk_free": 10**9, "last_receipt": 1.8e9,
         "clock_offset": -0.5, "certificate_end": None, "pass_issued": 1.7e9, "pass_end": 1.9e9,
         "faults": {"KeyError": 2},
@@ -37,12 +43,16 @@ def numbers(**changed: object) -> Numbers:
 
 def test_every_line_is_in_the_format_of_prometheus_whatever_a_lock_calls_its_version() -> None:
     text = metrics.text(numbers())
-    sample = r'mooring_edge_[a-z_]+(\{[a-z]+="[A-Za-z0-9.+_-]*"\})? -?[0-9.e+]+'
+    label = r'[a-z]+="[A-Za-z0-9.+_-]*"'
+    sample = rf"mooring_edge_[a-z_]+(\{{{label}(,{label})*\}})? -?[0-9.e+]+"
     for line in text.splitlines():
         assert re.fullmatch(
             rf"# HELP mooring_edge_[a-z_]+ .+|# TYPE mooring_edge_[a-z_]+ (gauge|counter)|{sample}", line
         )
     assert 'mooring_edge_locks_software{version="0.3.0"} 2\n' in text
+    assert 'mooring_edge_lock_info{lock="0a0b0c0d0e0f",version="0.3.0"} 1\n' in text
+    assert text.count("mooring_edge_lock_signal_dbm{") == 2, "a lock that no scan has heard has no signal"
+    assert 'mooring_edge_lock_signal_dbm{lock="2a0b0c0d0e0f"} -90\n' in text
     assert "mooring_edge_queue_oldest_seconds 12.5\n" in text and "mooring_edge_clock_offset_seconds -0.5\n" in text
     names = re.findall(r"# TYPE (\S+)", text)
     assert len(names) == len(set(names)) > 20
@@ -52,6 +62,8 @@ def test_what_is_not_known_is_left_out() -> None:
     text = metrics.text(numbers(contents=None, last_receipt=None))
     assert "queue_records" not in text and "last_receipt" not in text and "certificate_end" not in text
     assert "certificate_end" in metrics.text(numbers(certificate_end=1.9e9))
+    assert "disk_written" not in text
+    assert "mooring_edge_disk_written_bytes_total 4096\n" in metrics.text(numbers(disk_written=4096))
     assert "visit_limit" not in text and "mooring_edge_visit_oldest_seconds 0.0\n" in text
     assert "mooring_edge_visit_limit_seconds 2040.0\n" in metrics.text(numbers(visit_limit=2040.0))
 

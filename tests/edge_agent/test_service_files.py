@@ -32,7 +32,7 @@ def known() -> set[str]:
         rebuilt=0,
         absent=0,
     )
-    text = metrics.text(Numbers(True, [], 0, 0, 0, 0, held, False, 0, 1.0, 1.0, 1.0, 1.0, 1.0, {}))
+    text = metrics.text(Numbers(True, [], 0, 0, 0, 0, held, False, 0, 1.0, 1.0, 1.0, 1.0, 1.0, {}, disk_written=0))
     return set(re.findall(r"# TYPE (\S+)", text))
 
 

@@ -10,6 +10,7 @@ from edge_agent import config, database, inventory
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
+from edge_agent.discovery import Heard
 from edge_agent.lock_state import LinkParts, OnHello
 from edge_agent.notify import Notifier
 from protocol import crypto_cpython as crypto
@@ -132,8 +133,8 @@ class Building:
         assert self._agent is not None, "no agent has run yet"
         return self._agent
 
-    async def _search(self, _seconds: float) -> list[tuple[str, bytes]]:
-        return [(address, lock.lock_id[:6]) for address, lock in self.locks.items()]
+    async def _search(self, _seconds: float) -> list[Heard]:
+        return [Heard(address, lock.lock_id[:6], -60) for address, lock in self.locks.items()]
 
     def _make_link(self, address: str, **parts: Unpack[LinkParts]) -> WiredLink:
         assert parts["faults"].counts == {} and parts["credit"] > 0 and parts["rotation"].places > 0
