@@ -81,6 +81,13 @@ class Lock(Chain):
         self.papers: set[bytes] = set()
         """The statements that the edge would hand over, without the receipts."""
 
+    def die(self) -> None:
+        """Lose the power. What the flash does not say is forgotten."""
+        self.alive, self.receipted = False, self.saved
+
+    def boot(self) -> None:
+        self.alive = True
+
     def hello(self) -> Hello:
         return Hello(self.lock_id, len(self.records) + 1, self.receipted, {}, None, self.public)
 
@@ -366,11 +373,10 @@ class Chaos:
 
     def _kill_lock(self, lock: Lock, seconds: float) -> None:
         if lock.alive:
-            lock.alive = False
-            lock.receipted = lock.saved
+            lock.die()
             self.outcome.killed["lock"] += 1
             self._tell(f"lock {self.locks.index(lock)} dies for {seconds:.2f} s")
-            self._after(seconds, lambda: setattr(lock, "alive", True))
+            self._after(seconds, lock.boot)
 
     def _kill(self, what: str, seconds: float) -> None:
         self._tell(f"{what} dies for {seconds:.2f} s")
