@@ -4,6 +4,7 @@
 PY := .venv/bin/python
 READY := .venv/ready
 TYPINGS := .venv/typings/ready
+PROMETHEUS := .venv/prometheus/usr/bin/prometheus
 ARGS ?=
 # Tests mostly wait, so four processes keep two cores busy. WORKERS=0 runs them in one process, as a debugger needs.
 WORKERS ?= 4
@@ -11,7 +12,7 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-busy check lint types rooms fuzz soak machine bench doors conformance wheel deb deb-root lock clean FORCE
+.PHONY: help demo live test test-busy check lint types rooms fuzz soak machine prometheus bench doors conformance wheel deb deb-root lock clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +53,14 @@ soak: $(READY) ## tap hundreds of times through noise, cut the power at every op
 
 machine: $(READY) ## test the lock's assembler in an emulator with all published cases
 	MOORING_MACHINE=1 $(PY) -m pytest tests/firmware/crypto/test_field_machine.py tests/firmware/crypto/test_field_published.py $(ARGS)
+
+prometheus: $(READY) $(PROMETHEUS) ## load the alarms and the dashboard into a real Prometheus, which Debian has
+	MOORING_PROMETHEUS=$(PROMETHEUS) $(PY) -m pytest tests/edge_agent/test_prometheus.py $(ARGS)
+
+# Debian's package, unpacked and not installed: only this target needs it.
+$(PROMETHEUS):
+	mkdir -p .venv/prometheus
+	cd .venv/prometheus && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .
 
 bench: $(READY) ## run the measurements
 	@$(PY) -m pytest -m bench --capture=no $(ARGS)
