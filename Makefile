@@ -48,8 +48,8 @@ fuzz: $(READY) ## run the property tests alone, with forty times the examples
 
 soak: $(READY) ## tap hundreds of times through noise, cut the power at every operation, kill whatever can die; print tables
 	@$(PY) -m sim soak $(ARGS)
-	MOORING_SOAK=1 $(PY) -m pytest tests/firmware/memory/test_power_cuts.py tests/sim/test_many_visits.py \
-		tests/edge_agent/test_chaos.py
+	MOORING_SOAK=1 $(PY) -m pytest -o faulthandler_timeout=14400 tests/firmware/memory/test_power_cuts.py \
+		tests/sim/test_many_visits.py tests/edge_agent/test_chaos.py
 
 machine: $(READY) ## test the lock's assembler in an emulator with all published cases
 	MOORING_MACHINE=1 $(PY) -m pytest tests/firmware/crypto/test_field_machine.py tests/firmware/crypto/test_field_published.py $(ARGS)

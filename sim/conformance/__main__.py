@@ -206,7 +206,16 @@ async def _judge_province(chosen: argparse.Namespace) -> int:
         courier = Courier(wire, public, kit.platform_public, chosen.deadline)
         judge = ProvinceJudge(courier, kit, restart, chosen.records, SETTLE_SECONDS)
         wanted = _wanted(chosen, PROVINCE)
-        return await _report(lambda begins: judge.judge(wanted, begins), PROVINCE, chosen.json)
+
+        def verdicts(begins: Callable[[str], None]) -> AsyncIterator[Verdict]:
+            def saved_and_begins(clause: str) -> None:
+                if not chosen.ours:
+                    kit.save(chosen.kit)  # a counter that is used twice would be the judge's own fault
+                begins(clause)
+
+            return judge.judge(wanted, saved_and_begins)
+
+        return await _report(verdicts, PROVINCE, chosen.json)
 
 
 def _point(text: str) -> bytes:
