@@ -23,6 +23,7 @@ from sim.conformance.platform import PlatformJudge
 from sim.conformance.province import ProvinceJudge
 from sim.conformance.verdict import Verdict, exit_code
 from sim.conformance.wire import MqttWire
+from sim.hang import HANG_SECONDS
 from sim.ports import ReservedPort
 from sim.province import Province
 from tests.support.hostile_broker import Attack, HostileBroker, Session, packet, publish
@@ -94,7 +95,7 @@ def judged(broker: HostileBroker, *wanted: str) -> list[Verdict]:
     async def story() -> list[Verdict]:
         async with broker.open():
             settings = Mqtt((Address("127.0.0.1", broker.port),), 60, "", "", "", "", "", "")
-            async with MqttWire.open(settings, deadline=5.0) as wire:
+            async with MqttWire.open(settings, deadline=HANG_SECONDS) as wire:
                 kit = Kit.new()
                 courier = Courier(wire, kit.link_public, kit.platform_public, deadline=0.05)
                 judge = ProvinceJudge(courier, kit, None, 1, settle=0.05)
