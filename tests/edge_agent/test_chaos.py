@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.board.interpreter import ROOT
 from tests.support.chaos import Chaos, Lock, Outcome, Plan, unbroken
 
 SOAK = "MOORING_SOAK" in os.environ
@@ -39,6 +40,11 @@ def test_whatever_dies_no_record_is_lost_or_comes_twice_and_each_is_in_time(
     assert min(outcome.killed[what] for what in ("broker", "province", "edge", "lock")) > 0
     assert outcome.lost["up"] + outcome.lost["down"] > 0
     assert outcome.slowest <= plan.bound_seconds
+
+
+def test_the_bound_is_the_one_that_the_page_states() -> None:
+    page = (ROOT / "docs/edge-agent.md").read_text(encoding="utf-8")
+    assert f"\n> {Plan(visits_every=0).bound_seconds:.0f} s + the time between two visits\n" in page
 
 
 class Careless(Chaos):
