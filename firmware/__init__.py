@@ -13,11 +13,9 @@ modules' objects together at the start of the heap. With this threshold, the lar
 and without it 6 KB. These sizes were measured when there were fewer modules."""
 
 RUN_THRESHOLD = 32768
-"""Number of bytes that are allocated between two garbage collections after boot. The short-lived numbers of a tap must
-be collected before they fill the heap. Otherwise, long-lived objects would lie scattered among these numbers. With
-twice this value, taps over noisy radio found no free block of 4 KB for a request. With this value, a verification takes
-70 % longer than with a collector that runs only when the heap is full.
-"""
+"""Number of bytes that are allocated between two garbage collections after boot, while nobody is served. Frequent
+collections keep long-lived objects from lying scattered among short-lived ones. `firmware.memory.visits` has the
+threshold during a visit."""
 
 _MICROPYTHON = sys.implementation.name == "micropython"
 if _MICROPYTHON:

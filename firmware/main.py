@@ -154,7 +154,11 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
             news.set()  # Wake the link, which then asks the edge for the time.
         if not (lock.visits.going_on or signals.answering):  # Making keys would slow the answer down.
             # A guest who arrives now waits for at most one multiplication.
-            if not lock.session_keys.prepare():
-                crypto.prepare_signature()
+            try:
+                if not lock.session_keys.prepare():
+                    crypto.prepare_signature()
+                gc.collect()  # the next guest should find a clean heap, and not wait for the collector
+            except MemoryError:
+                lock.visits.make_room()
 
     await watch(watchdog, tasks, lock.visits.lasting_ms, tick)

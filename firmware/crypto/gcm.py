@@ -11,14 +11,14 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 
 if _MICROPYTHON:
     try:
-        from firmware.crypto.ghash_viper import ghash
-        from firmware.crypto.ghash_viper import mix as mix
+        from firmware.crypto.ghash_viper import ghash, mix
+        from firmware.crypto.ghash_viper import pad as pad
     except SyntaxError:  # this MicroPython cannot compile native code for its chip
-        from firmware.crypto.ghash import ghash
-        from firmware.crypto.ghash import mix as mix
+        from firmware.crypto.ghash import ghash, mix
+        from firmware.crypto.ghash import pad as pad  # type: ignore[assignment]
 else:
-    from firmware.crypto.ghash import ghash
-    from firmware.crypto.ghash import mix as mix
+    from firmware.crypto.ghash import ghash, mix
+    from firmware.crypto.ghash import pad as pad
 
 _NONCE = const(12)
 _TAG = const(16)

@@ -57,3 +57,10 @@ def mix(data: "memoryview | bytearray", stream: "bytes | bytearray", length: int
     """XOR the first `length` bytes of `stream` into `data`, in place."""
     mixed = int.from_bytes(data[:length], "big") ^ int.from_bytes(stream[:length], "big")
     data[:length] = mixed.to_bytes(length, "big")
+
+
+def pad(key: bytes, length: int, inner: bytearray, outer: bytearray) -> None:
+    """Write the two padded keys of HMAC (RFC 2104) into `inner` and `outer`, which have 64 bytes. The key is the first
+    `length` bytes of `key`, at most 64."""
+    for block, byte in ((inner, 0x36), (outer, 0x5C)):
+        block[:] = bytes([each ^ byte for each in key[:length]]) + bytes((byte,)) * (64 - length)

@@ -85,6 +85,20 @@ def mix(data: "memoryview | bytearray", stream: "bytes | bytearray", length: int
     _mix(data, stream, length)
 
 
+@micropython.viper
+def pad(key: object, length: int, inner: object, outer: object):
+    """See `firmware.crypto.ghash.pad`."""
+    source = ptr8(key)
+    one = ptr8(inner)
+    other = ptr8(outer)
+    for at in range(64):
+        byte = 0
+        if at < length:
+            byte = int(source[at])
+        one[at] = byte ^ 0x36
+        other[at] = byte ^ 0x5C
+
+
 def ghash(hash_key: "bytes | bytearray", *pieces: "bytes | memoryview") -> bytearray:
     """Return the GHASH (16 bytes) of `pieces` under `hash_key` (16 bytes). Each piece is padded with zeros to whole
     blocks."""

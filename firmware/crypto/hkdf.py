@@ -5,34 +5,29 @@ The code does not branch on the data, so its time depends only on lengths.
 
 from hashlib import sha256
 
-from firmware.crypto.gcm import mix
+from firmware.crypto.gcm import pad
 from protocol import const
 
 _BLOCK = const(64)
 _HASH = const(32)
-_INNER = b"\x36" * 64
-_TO_OUTER = b"\x6a" * 64
-"""The XOR of the two pads (0x36 and 0x5C)."""
 
-_block = bytearray(_BLOCK)
+_inner, _outer = bytearray(_BLOCK), bytearray(_BLOCK)
 """Memory for the padded key. A decision at the door computes more than a hundred HMACs, so each must leave little
-garbage. Each call wipes this memory at its end."""
+garbage. Each call wipes this memory."""
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """Return the HMAC-SHA-256 of `data`. The result has 32 bytes."""
     if len(key) > _BLOCK:
         key = sha256(key).digest()
-    mix(_block, _block, _BLOCK)  # zeros, also after a call that ended with MemoryError
-    _block[: len(key)] = key
-    mix(_block, _INNER, _BLOCK)
-    inner = sha256(_block)
-    mix(_block, _TO_OUTER, _BLOCK)
-    outer = sha256(_block)
-    mix(_block, _block, _BLOCK)
+    pad(key, len(key), _inner, _outer)
+    inner = sha256(_inner)
+    outer = sha256(_outer)
+    pad(b"", 0, _inner, _outer)
     inner.update(data)
     outer.update(inner.digest())
-    return bytes(outer.digest())
+    tag: bytes = outer.digest()
+    return tag
 
 
 def hkdf_extract(salt: bytes, secret: bytes) -> bytes:

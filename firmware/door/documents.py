@@ -14,8 +14,6 @@ The table shows what each answer of the phone leads to, in one session of `read_
 breaks off, the guest still gets the signal of that refusal.
 """
 
-import gc
-
 from firmware.door.claims import DocumentClaim
 from firmware.door.refusals import meaning
 from firmware.hardware import ticks
@@ -114,7 +112,6 @@ async def read_claims(
                     raise refusal or error
             if not reading.ready:
                 raise refusal or RefusedError("session.declined", "the holder ended the session without a document")
-            gc.collect()
     except MooringError:
         asking.end(reading, requests)
         raise
@@ -142,20 +139,24 @@ def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "li
     earliest, latest = lock.clock.interval()
     began = ticks.now()
     recollection = lock.reentry.issuers.recollect()
-    documents = verify(
-        lock.crypto,
-        answer.device_response,
-        answer.session_transcript,
-        lock.trusted.roots,
-        # If the clock's upper end is unknown, only guests who have checked in are let in. To verify these guests'
-        # documents, the lock takes the clock's floor as the current time.
-        now=(earliest, earliest if latest is None else latest),
-        e_reader_private=answer.e_reader_private,
-        doc_types=asked,
-        suites=profile.trust.suites,
-        revocation=lock.trusted.revocation,
-        issuers=recollection,
-    )
+    try:
+        documents = verify(
+            lock.crypto,
+            answer.device_response,
+            answer.session_transcript,
+            lock.trusted.roots,
+            # If the clock's upper end is unknown, only guests who have checked in are let in. To verify these guests'
+            # documents, the lock takes the clock's floor as the current time.
+            now=(earliest, earliest if latest is None else latest),
+            e_reader_private=answer.e_reader_private,
+            doc_types=asked,
+            suites=profile.trust.suites,
+            revocation=lock.trusted.revocation,
+            issuers=recollection,
+        )
+    except MooringError:
+        recollection.make_up()
+        raise
     recalled = recollection.recalled
     log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began), recalled=recalled)
     lock.reentry.issuers.keep(recollection)

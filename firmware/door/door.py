@@ -10,8 +10,6 @@ record is in flash. Nothing here waits for a network. Every visit that does not 
 module `refusals` chooses the signal for the guest. The rules are in docs/door-rules.md.
 """
 
-import gc
-
 from firmware.door import documents, policy, refusals
 from firmware.hardware import ticks
 from firmware.hardware.console import log
@@ -144,7 +142,6 @@ class Door:
 
     def _decide(self, claims: "Sequence[Claim]") -> "Decision":
         """Return the opening that the rules allow for `claims`. Raises RefusedError if the rules allow no opening."""
-        gc.collect()  # objects that outlive this visit should lie together on the heap
         lock = self._lock
         placement, profile = lock.trusted.in_force()
         decision = policy.decide(placement, profile, lock.stays.all(), lock.clock.interval(), claims)

@@ -26,6 +26,7 @@ A tap or a PIN is compared only with data that was prepared when stays or the ti
 same work, whether the door has guests or not.
 """
 
+import gc
 from hashlib import sha256
 
 from firmware.door.claims import ReturningGuest
@@ -158,7 +159,11 @@ class Reentry:
         present the document once more.
         """
         stay, key = decision.stay, decision.claim.stay_key
+        gc.collect()
         try:
+            # The stay was changed while the heap was full of garbage. Its data are made again, so that all objects that
+            # outlive this visit lie together on the heap.
+            stay.renew(stay.grant)
             if key is not None and decision.kind == CHECK_IN:
                 self._keys.add((stay.grant.grant_id, stay.guest(decision.number).tag[:8]), key)
             self.refresh()

@@ -1,4 +1,10 @@
-"""Counts the visits that are going on, and keeps one large block of the heap free between two visits.
+"""Counts the visits that are going on, says when garbage is collected, and keeps one large block of the heap free
+between two visits.
+
+A collection takes about a million instructions, and nobody should wait for that at the door. So garbage is collected
+about once a second while the door is idle (`firmware.main`), and at the end of a visit. During a visit, the collector
+runs only when the heap is full. Objects that outlive the visit would then lie among its garbage. So they are made again
+after the strike has opened (`firmware.door.reentry`).
 
 MicroPython cannot move objects on its heap. Between two guests, the edge link connects and disconnects, and leaves
 small objects all over the heap. A response that is longer than its buffer, or a long statement, would then find a
@@ -8,6 +14,7 @@ hundred free blocks, but no block that is long enough.
 import gc
 import sys
 
+from firmware import RUN_THRESHOLD
 from firmware.hardware import ticks
 
 _MICROPYTHON = sys.implementation.name == "micropython"
@@ -19,6 +26,10 @@ response may have 16 KB (`firmware.mdoc_reader.reader`), and a statement 8 KB.""
 SPARE = 28672
 """Number of bytes that stay free beside the block. The link's handshake and the recorder need memory between visits.
 """
+
+VISIT_THRESHOLD = -1
+"""Number of bytes that are allocated between two garbage collections during a visit. -1 means that the collector runs
+only when the heap is full. docs/performance.md has the curve."""
 
 
 class Visits:
@@ -36,12 +47,16 @@ class Visits:
         if alone:
             self._began = ticks.now()
         self.going_on += 1
-        self.make_room()
+        self._kept = None  # the next collection frees it; an allocation that needs it causes this collection
+        if _MICROPYTHON:
+            gc.threshold(VISIT_THRESHOLD)
         return alone
 
     def end(self) -> None:
         """Count a visit as ended."""
         self.going_on -= 1
+        if _MICROPYTHON and not self.going_on:
+            gc.threshold(RUN_THRESHOLD)
         self.keep_room()
 
     def lasting_ms(self) -> int:
@@ -49,7 +64,7 @@ class Visits:
         return ticks.age(self._began) if self.going_on else 0
 
     def make_room(self) -> None:
-        """Free the block and collect garbage, to make room for a visit or for the link's longest messages."""
+        """Free the block and collect garbage, to make room for the link's longest messages."""
         self._kept = None
         gc.collect()
 

@@ -38,9 +38,10 @@ def salt(crypto: "Crypto", transcript: bytes) -> bytes:
     return crypto.digest("SHA-256", cbor.wrap(transcript).raw)
 
 
-def session_keys(crypto: "Crypto", shared: bytes, transcript: bytes) -> "tuple[bytes, bytes]":
-    """Return (SKReader, SKDevice), 32 bytes each, from the ECDH secret `shared` (clause 9.1.1.5)."""
-    key = crypto.hkdf_extract(salt(crypto, transcript), shared)
+def session_keys(crypto: "Crypto", shared: bytes, salt: bytes) -> "tuple[bytes, bytes]":
+    """Return (SKReader, SKDevice), 32 bytes each, from the ECDH secret `shared` (clause 9.1.1.5) and the session's
+    `salt`."""
+    key = crypto.hkdf_extract(salt, shared)
     return crypto.hkdf_expand(key, b"SKReader", 32), crypto.hkdf_expand(key, b"SKDevice", 32)
 
 
@@ -92,8 +93,9 @@ class ReaderSession:
         self._e_reader_key = cbor.wrap(cose.encode_key(engagement.curve, public))
         self.transcript = session_transcript(engagement.tagged, self._e_reader_key.raw, handover)
         shared = crypto.ecdh(engagement.curve, private, engagement.public)
-        sk_reader, sk_device = session_keys(crypto, shared, self.transcript)
-        self.stay_key = stay_key.derive(crypto, shared, salt(crypto, self.transcript))
+        own_salt = salt(crypto, self.transcript)
+        sk_reader, sk_device = session_keys(crypto, shared, own_salt)
+        self.stay_key = stay_key.derive(crypto, shared, own_salt)
         self._sk_reader: bytes | None = sk_reader
         self._sk_device: bytes | None = sk_device
         self._sent = 0

@@ -94,10 +94,10 @@ class VerifiedDocument:
 
     `elements` is {name space: {element: value}} as the issuer signed them. Values are as `protocol.cbor` decodes them;
     a full-date is `cbor.Tag(1004, text)`. `device_elements` has the same form. Only the device vouches for these
-    elements. The issuer has allowed the device to sign these elements. `device_key` is (curve, public). `mso_hash` is
-    the SHA-256 of the issuerAuth payload and identifies this credential. `valid_until` is the earliest expiry time of
-    the MSO and the certificates, in seconds since 1970. `country` is the country of the DS certificate. `root` is the
-    TrustRoot of the DS certificate's path. `status` is the MSO's revocation reference.
+    elements. The issuer has allowed the device to sign these elements. `device_key` is (curve, public).
+    `valid_until` is the earliest expiry time of the MSO and the certificates, in seconds since 1970. `country` is the
+    country of the DS certificate. `root` is the TrustRoot of the DS certificate's path. `status` is the MSO's
+    revocation reference.
     """
 
     def __init__(
@@ -106,7 +106,6 @@ class VerifiedDocument:
         elements: "dict[str, dict[str, Any]]",
         device_elements: "dict[str, dict[str, Any]]",
         mso: "MobileSecurityObject",
-        mso_hash: bytes,
         signer: chain.DocumentSigner,
         status: StatusReference,
     ) -> None:
@@ -114,7 +113,6 @@ class VerifiedDocument:
         self.elements = elements
         self.device_elements = device_elements
         self.device_key = mso.device_key
-        self.mso_hash = mso_hash
         self.valid_until = min(mso.valid_until, signer.valid_until)
         self.country = signer.country
         self.root = signer.root
@@ -168,10 +166,7 @@ def verify(
             elements = issuer_signed.elements(crypto, document, mso, signer)
             device_elements = device_signed.elements(document, mso)
             device_signed.authenticate(crypto, document, mso, session_transcript, e_reader_private)
-            mso_hash = crypto.digest("SHA-256", document.issuer_auth.payload or b"")
-            verified.append(
-                VerifiedDocument(document.doc_type, elements, device_elements, mso, mso_hash, signer, status)
-            )
+            verified.append(VerifiedDocument(document.doc_type, elements, device_elements, mso, signer, status))
     except MemoryError:
         raise FormatError("mdoc.memory", "reading it takes more memory than there is")
     return verified

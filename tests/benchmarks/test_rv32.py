@@ -124,11 +124,13 @@ def test_a_verification_and_a_hash_make_few_objects_on_every_curve_according_to_
 
 
 def test_the_table_has_each_count_beside_its_aim_and_says_which_were_missed() -> None:
-    made = table.lines({"visit": 140 * 1024, "first": 50_000_001, "p256": 4_900_000, "sign": 5_000_000})
+    collections = {"first, collections": 11}
+    made = table.lines({"visit": 140 * 1024, "first": 50_000_001, "p256": 4_900_000, "sign": 5_000_000, **collections})
     assert "| heap that a visit needs, with the tasks for BLE and the edge link | 140 KB | 140 KB | met |" in made
     assert any(line.startswith("| first check-in, ") and "| missed, 1.0 times |" in line for line in made)
     assert "| P-256 verification, nothing beside it | 4.9 M | 5 M | met |" in made
     assert "| SM2 verification | not counted | 7 M | |" in made
+    assert "| garbage collections during a first check-in | 11 | 10 | missed, 1.1 times |" in made
     assert "| P-256 signature | 5.0 M | | |" in made
     assert len(made) == 2 + len(table.ROWS) + 1
 
@@ -137,9 +139,16 @@ def test_the_page_and_its_picture_show_the_recorded_counts() -> None:
     counts = page.recorded()
     shown = page.PAGE.read_text(encoding="utf-8")
     assert page.filled(shown, counts) == shown
-    assert all(line in shown for line in table.lines(counts) + budget.lines(counts))
+    assert all(line in shown for line in table.lines(counts) + budget.lines(counts) + table.curve_lines(counts))
     assert page.PICTURE.read_text(encoding="utf-8") == budget.picture(counts)
     assert page.filled(shown, {**counts, "p256": counts["p256"] + 1_000_000}) != shown
+
+
+def test_the_collectors_curve_has_a_cell_for_each_heap_and_threshold() -> None:
+    name = table.curve(150, 0)
+    made = table.curve_lines({name: 71_500_000, name + ", collections": 7})
+    assert made[-1] == "| the heap is full | 71.5 M, 7 | not counted |"
+    assert len(made) == 2 + len(table.THRESHOLDS)
 
 
 def test_a_budget_is_air_computation_and_flash() -> None:

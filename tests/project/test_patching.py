@@ -38,6 +38,7 @@ CONSTANTS = {
     "firmware.memory.clock.DRIFT_PPM": "plants the defect that the stories of the clock must notice",
     "firmware.memory.entries._AT_ONCE": "switches the counting of entries off, for tests of other subjects",
     "firmware.memory.entries._WINDOW_MS": "as _AT_ONCE",
+    "firmware.memory.visits.VISIT_THRESHOLD": "the measurement on RV32 draws the collector's curve with it",
     "protocol.link_session.MESSAGES_LIMIT": "nobody seals two to the power of 32 messages in a test",
     "sim.profiles.FOLDER": "the command finds its profiles in the repository, which a test may not change",
 }

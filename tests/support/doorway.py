@@ -147,8 +147,9 @@ class Doorway(PlacedLock):
             self.tell_time(self.now)
         return self.lock
 
-    def visitor(self, doc_type: str = issuer.MDL) -> "Visitor":
-        return Visitor(Person.invent(self._chance, doc_type))
+    def visitor(self, doc_type: str = issuer.MDL, signer: pki.Identity | None = None) -> "Visitor":
+        """Return a person with a new document. `signer` signs the document; without it, a new document signer does."""
+        return Visitor(Person.invent(self._chance, doc_type), signer or pki.document_signer(iaca(doc_type)))
 
     def tap(self, phone: Phone) -> Transaction:
         """Hold `phone` to the reader, let the door serve it, and return the transaction."""
@@ -200,11 +201,10 @@ def document(person: Person) -> dict[str, dict[str, Any]]:
 class Visitor:
     """A person with one document, on two phones. `phone` has an app for stay keys, and `plain_phone` has none."""
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, signer: pki.Identity) -> None:
         self.person = person
         self.named = Guest(person.document_number, person.birth_date)
         key = ec.generate_private_key(ec.SECP256R1())
-        signer = pki.document_signer(iaca(person.doc_type))
         issued = issuer.issue(person.doc_type, document(person), tap.point(key), signer)
         self.credential = Credential(person.doc_type, issued, key)
         self.keys = StayKeys()

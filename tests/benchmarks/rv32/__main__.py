@@ -24,7 +24,7 @@ def parser() -> Parser:
     made.add_argument("elf", nargs="?", type=Path, metavar="ELF", help="MicroPython for qemu's machine virt, RV32")
     kilobytes = whole_number(64, 960)
     made.add_argument("--heap", type=kilobytes, default=200, help="KB of heap for the counts (default: %(default)s)")
-    made.add_argument("--only", choices=("crypto", "lock", "heap"), help="count only this part")
+    made.add_argument("--only", choices=("crypto", "lock", "collector", "heap"), help="count only this part")
     made.add_argument("--record", action="store_true", help="write the counts into docs/performance.md too")
     made.add_version("rv32")
     made.add_json()
@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.json:
             print(json.dumps(failure(error.code, error.message, UNUSABLE)))
         return UNUSABLE
-    for line in [*table.lines(counts), "", *table.objects(counts), "", *budget.lines(counts)]:
+    tables = table.lines(counts), table.objects(counts), table.curve_lines(counts), budget.lines(counts)
+    for line in [line for each in tables for line in ["", *each]][1:]:
         print(line)
     if given.record:
         page.record(counts)
@@ -76,7 +77,8 @@ async def _count(path: Path, heap: int, only: str | None) -> dict[str, int]:
         content.write(image.romfs(frozen))
         content.flush()
         machine = run.Machine("rv32", "qemu", str(path), content=content.name, bytes=heap)
-        for part, count in (("crypto", run.crypto), ("lock", run.lock), ("heap", run.heap)):
+        parts = {"crypto": run.crypto, "lock": run.lock, "collector": run.collector, "heap": run.heap}
+        for part, count in parts.items():
             if only in (None, part):
                 try:
                     await count(machine, counts, _say)

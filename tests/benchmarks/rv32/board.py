@@ -3,9 +3,9 @@ chips.
 
 The simulator starts `python -m tests.benchmarks.rv32.board ELF IMAGE MODE` instead of a lock. The stand-ins are those
 of `sim/board/modules`, with their sockets to reader chip, radio and pins. The modules in `guest` run in the machine.
-They have the names of the stand-ins, and call the stand-ins in this process. Each line of the lock's console gets one
-more fact: `insn`, the number of instructions that the firmware has run. The lines that this process adds begin with
-`rv32.`.
+They have the names of the stand-ins, and call the stand-ins in this process. Each line of the lock's console gets two
+more facts: `insn`, the number of instructions that the firmware has run, and `gc`, the number of its garbage
+collections. The lines that this process adds begin with `rv32.`.
 """
 
 import asyncio
@@ -25,18 +25,22 @@ from typing import Any
 from protocol.errors import ConfigError, MooringError
 from sim.board import line
 from tests.benchmarks.rv32 import elf, image
-from tests.benchmarks.rv32.run import HEAP
+from tests.benchmarks.rv32.run import HEAP, THRESHOLD
 from tests.benchmarks.rv32.signed import signed
 from tests.benchmarks.rv32.wire import Uuid, decode, encode
 
 SHIFT = 2
 """An instruction takes 2**SHIFT ns of the machine's clock. With 4 ns, this clock does not run ahead of the true time.
 The lock would notice a clock that runs ahead."""
+SLOW = 16
+"""While a phone is served, the clocks of the machine and of this process differ by this factor. So it takes almost none
+of the machine's time when the phone and the stand-ins compute, and a busy computer changes no count."""
 _IMAGE_AT = 0x85000000
 _FLASH_AT = 0x86000000
 _GATTS_WRITE = 3
 _SECOND_MS = 1000
 _PIPES = "to-host", "from-host"
+_ENDS = "tap.opened", "tap.refused", "tap.failed"
 
 
 class Board:
@@ -50,6 +54,8 @@ class Board:
         self._marked = self._objects = self._own_objects = 0
         self._allocations = allocations
         self._insn = 0
+        self._collections = 0
+        self._serving = False
         self._waited = 0
         self._uart: Any = None
         self.stopped = False
@@ -70,7 +76,8 @@ class Board:
         size = int.from_bytes(self._exactly(4), "little")
         data = self._exactly(size)
         self._insn = int.from_bytes(data[:8], "little") >> SHIFT
-        message: tuple[Any, ...] = decode(data[8:])
+        self._collections = int.from_bytes(data[8:12], "little")
+        message: tuple[Any, ...] = decode(data[12:])
         return message
 
     def _exactly(self, size: int) -> bytes:
@@ -151,13 +158,18 @@ class Board:
 
     def _say(self, event: str, **facts: Any) -> None:
         words = " ".join(f"{name}={value}" for name, value in facts.items())
-        print(f"{line.ticks()} {event} {words} insn={self._insn}", flush=True)
+        print(f"{line.ticks()} {event} {words} {self._counted()}", flush=True)
+
+    def _counted(self) -> str:
+        return f"insn={self._insn} gc={self._collections}"
 
     async def _print(self, text: str) -> None:
         # The machine and this process have different clocks. The board bus uses the clock of this process. So on the
         # console, this clock's ticks replace the machine's ticks.
         ticks, _, rest = text.partition(" ")
-        print(f"{line.ticks()} {rest} insn={self._insn}" if ticks.lstrip("-").isdigit() else text, flush=True)
+        event = rest.partition(" ")[0]
+        self._serving = event == "tap.start" or (self._serving and event not in _ENDS)
+        print(f"{line.ticks()} {rest} {self._counted()}" if ticks.lstrip("-").isdigit() else text, flush=True)
 
     async def _began(self, ours: int, heap: int, base: int) -> None:
         self._say("rv32.began", ours=ours, heap=heap, base=base)
@@ -192,13 +204,13 @@ class Board:
 
     async def _wait(self, milliseconds: int) -> tuple[int, list[tuple[Any, ...]]]:
         """Wait for an event or for bytes on the UART. Returns the milliseconds that have passed, and the events."""
-        began, passed = time.monotonic(), None
+        began, passed, slow = time.monotonic(), None, SLOW if self._serving else 1
         if milliseconds and not self._events:
             watched = None if self._uart is None else self._uart.fileno()
             if watched is not None:
                 self._loop.add_reader(watched, self._changed.set)
             try:
-                await asyncio.wait_for(self._changed.wait(), milliseconds / 1000)
+                await asyncio.wait_for(self._changed.wait(), slow * milliseconds / 1000)
             except TimeoutError:
                 passed = milliseconds
             finally:
@@ -210,7 +222,7 @@ class Board:
         self._changed.clear()
         events, self._events = self._events, []
         if passed is None:
-            passed = min(milliseconds, int((time.monotonic() - began) * 1000))
+            passed = min(milliseconds, int((time.monotonic() - began) * 1000 / slow))
         self._waited += passed
         while self._waited >= _SECOND_MS:
             self._waited -= _SECOND_MS
@@ -327,13 +339,14 @@ async def _main(kernel: Path, content: Path, size: int, mode: str) -> None:
         board = Board(Path(folder), allocations)
         machine = _qemu(program, kernel, content, allocations if mode == "crypto" else None)
         try:
-            state = elf.symbol(kernel, "mp_state_ctx")
+            state, collector = elf.symbol(kernel, "mp_state_ctx"), elf.symbol(kernel, "gc_collect_start")
             _bootstrap(
                 machine,
                 "import gc; base = gc.mem_alloc()\nimport vfs, sys, uctypes\n"
                 f"vfs.mount(vfs.VfsRom(uctypes.bytearray_at({_IMAGE_AT}, {size})), '/host')\n"
                 "sys.path[:] = ['/host', '.frozen']\nimport start\n"
-                f"start.run('{folder}', '{mode}', {state}, {os.environ[HEAP]}, base)\n",
+                f"start.run('{folder}', '{mode}', {state}, {collector}, {os.environ[HEAP]}, "
+                f"{os.environ.get(THRESHOLD, '0')}, base)\n",
             )
             await board.serve(machine)
         finally:

@@ -21,7 +21,13 @@ def recorded() -> dict[str, int]:
 
 def filled(page: str, counts: Mapping[str, int]) -> str:
     """Return the text of `page` with new tables for `counts`. Each table is between two comments with its name."""
-    for name, made in (("counts", table.lines), ("objects", table.objects), ("budget", budget.lines)):
+    parts = {
+        "counts": table.lines,
+        "objects": table.objects,
+        "collector": table.curve_lines,
+        "budget": budget.lines,
+    }
+    for name, made in parts.items():
         page = _between(page, name, made(counts))
     return page
 

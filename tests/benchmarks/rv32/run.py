@@ -5,10 +5,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from firmware.boards import esp32_c6_devkitc_1 as pins
+from protocol.command_line_cpython import error_line
 from protocol.errors import MooringError
 from sim import issuer
 from sim.board.interpreter import STAND_INS, Interpreter, find
@@ -18,7 +20,7 @@ from sim.phone.stay_key import StayKeys
 from sim.site import Site, build
 from sim.tap import Tap
 from sim.visitors import Visitor
-from tests.benchmarks.rv32.table import KB
+from tests.benchmarks.rv32.table import HEAPS, KB, THRESHOLDS, curve
 from tools.software import ROOT
 
 Counts = dict[str, int]
@@ -26,10 +28,20 @@ Say = Callable[[str], None]
 
 HEAP = "MOORING_RV32_HEAP"
 """The variable that says how many bytes of heap the next boot has."""
+THRESHOLD = "MOORING_RV32_THRESHOLD"
+"""The variable that says after how many bytes the collector runs during a visit of the next boot. Without it, the
+firmware's own threshold is used."""
 _STEP = 2 * KB
-_BETWEEN_GUESTS = 8
-"""Seconds of the machine's clock from the last receipt to the next guest. For four seconds, a light answers the guest
-before. After that, the lock makes new session keys and nonces, in two ticks of a second."""
+_CHECK_IN = 150 * KB
+"""Size of the heap for the first check-in. For all else, the heap has the size that the caller names."""
+_UNKNOWN = "first, larger heap"
+"""Key of the count of a first check-in that is no row of the table. It makes the issuer known after a boot."""
+_PATIENT = 12
+"""Frame waiting time of the phone, as an index of ISO/IEC 14443-4, clause 5.2: 1.2 s. A phone of the simulator computes
+on a busy computer, and with the usual time it would ask for more time now and then."""
+_IDLE_SECONDS = 8
+"""A lock is idle when its console is silent for this many seconds of its clock. For four seconds, a light answers a
+guest. After that, the lock makes new keys and nonces, in three ticks of a second."""
 
 
 @dataclass(frozen=True)
@@ -80,26 +92,28 @@ async def crypto(machine: Machine, counts: Counts, say: Say) -> None:
 async def lock(machine: Machine, counts: Counts, say: Say) -> None:
     """Let guests in, in every way, and count each tap. Then count a verification while the lock runs, and a boot.
 
-    Raises a MooringError if the lock refuses one of these guests.
+    Raises a MooringError if the lock refuses one of these guests, or ends.
     """
-    say(f"a lock with {machine.bytes // KB} KB of heap")
     with tempfile.TemporaryDirectory() as folder:
         async with build(Path(folder), 5, machine, on_step=lambda text: say("  " + str(text))) as site:
             (door,) = site.doors
-            guest, companion = (site.visitor(issuer.RESIDENT_ID) for _ in range(2))
+            door.reader.traits = replace(door.reader.traits, fwi=_PATIENT)
+            guest, second, third = (site.visitor(issuer.RESIDENT_ID) for _ in range(3))
             guest.phone.stay_keys = StayKeys()
-            booking = await door.bookings.book(guest, companion)
-            for name, who in (
-                ("first", guest),
-                ("known issuer", companion),
-                ("same ID", companion),
-                ("stay key", guest),
+            booking = await door.bookings.book(guest, second, third)
+            for heap, visits in (
+                (_CHECK_IN, (("first", guest),)),
+                (machine.bytes, ((_UNKNOWN, second), ("known issuer", third), ("same ID", third), ("stay key", guest))),
             ):
-                await _rest(door)
-                counts[name] = _to_the_strike(await door.tap(who), say)
+                say(f"a lock with {heap // KB} KB of heap")
+                await door.lock.kill()
+                await door.boot({HEAP: str(heap)})
+                for name, who in visits:
+                    await _rest(door)
+                    _to_the_strike(counts, name, await door.tap(who), say)
             await _rest(door)
             pin = site.platform.pin(booking, guest.booking_name())
-            counts["PIN"] = _to_the_strike(await door.enter(pin + "#"), say)
+            _to_the_strike(counts, "PIN", await door.enter(pin + "#"), say)
             measured = door.lock.wait_for("rv32.measured", since=len(door.lock.console))
             door.bus.set_input("crypto", 1)
             counts["beside"] = int((await measured).facts["each"])
@@ -113,22 +127,58 @@ async def lock(machine: Machine, counts: Counts, say: Say) -> None:
 
 
 async def _rest(door: Door) -> None:
-    """Return when the lock is idle. It then has done everything that it does between two guests."""
+    """Return when the lock is idle. It then has done everything that it does between two guests.
+
+    The console's lines are in the order of the lock's work. So it does not matter how late this process reads them.
+    """
     await door.drain()
-    for _ in range(_BETWEEN_GUESTS):
-        await door.lock.wait_for("rv32.second", since=len(door.lock.console))
+    lock, at, quiet = door.lock, len(door.lock.console), 0
+    while quiet < _IDLE_SECONDS:
+        second = await lock.wait_for("rv32.second", since=at)
+        end = lock.console.index(second, at)
+        quiet, at = quiet + 1 if end == at else 0, end + 1
 
 
-def _to_the_strike(tap: Tap, say: Say) -> int:
-    """Return the number of instructions from the moment that the lock noticed the guest until the lock opened the
-    strike.
+def _to_the_strike(counts: Counts, name: str, tap: Tap, say: Say) -> None:
+    """Count instructions and garbage collections from the moment that the lock noticed the guest until the lock opened
+    the strike. Say how many of them each part of the tap took.
     """
     say(f"  {tap}")
-    moments = {line.event: int(line.facts["insn"]) for line in tap.console if line.event in ("tap.start", "rv32.raised")
-               and line.facts.get("pin", str(pins.STRIKE)) == str(pins.STRIKE)}  # fmt: skip
-    if "rv32.raised" not in moments:
+    own = str(pins.STRIKE)
+    lines = [line for line in tap.console if line.event[:5] != "rv32." or line.facts.get("pin") == own]
+    begin = next(at for at, line in enumerate(lines) if line.event == "tap.start")
+    end = next((at for at, line in enumerate(lines) if line.event == "rv32.raised"), None)
+    if end is None:
         raise MooringError("rv32.shut", f"the lock did not let the guest in: {tap.refusal}")
-    return moments["rv32.raised"] - moments["tap.start"]
+    for before, line in pairwise(lines[begin : end + 1]):
+        cost, collections = (int(line.facts[fact]) - int(before.facts[fact]) for fact in ("insn", "gc"))
+        say(f"    until {line.event}: {cost / 1e6:.2f} M, {collections} collections")
+    counts[name], counts[name + ", collections"] = (
+        int(lines[end].facts[fact]) - int(lines[begin].facts[fact]) for fact in ("insn", "gc")
+    )
+
+
+async def collector(machine: Machine, counts: Counts, say: Say) -> None:
+    """Count first check-ins with different heaps and thresholds of the collector."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with build(Path(folder), 5, machine) as site:
+            (door,) = site.doors
+            door.reader.traits = replace(door.reader.traits, fwi=_PATIENT)
+            # One stay for all, so that the heap holds the same in each row.
+            visitors = [site.visitor(issuer.RESIDENT_ID) for _ in range(len(HEAPS) * len(THRESHOLDS))]
+            await door.bookings.book(*visitors)
+            for size in HEAPS:
+                for threshold in THRESHOLDS:
+                    visitor = visitors.pop()
+                    await door.lock.kill()
+                    await door.boot({HEAP: str(size * KB), THRESHOLD: str(threshold * KB if threshold else -1)})
+                    await _rest(door)
+                    try:
+                        _to_the_strike(counts, curve(size, threshold), await door.tap(visitor), lambda _: None)
+                    except MooringError as error:
+                        say(f"  {curve(size, threshold)}: {error_line(error.code, error.message)}")
+                        continue
+                    say(f"  {curve(size, threshold)}: {counts[curve(size, threshold)] / 1e6:.1f} M")
 
 
 async def heap(machine: Machine, counts: Counts, say: Say) -> None:

@@ -19,6 +19,7 @@ class Row:
 ROWS = (
     Row("visit", "heap that a visit needs, with the tasks for BLE and the edge link", KB, 140),
     Row("first", "first check-in, from the notice of the phone to the strike", MILLION, 50),
+    Row("first, collections", "garbage collections during a first check-in", 1, 10),
     Row("same ID", "the same ID again", MILLION, 25),
     Row("p256", "P-256 verification, nothing beside it", MILLION, 5),
     Row("beside", "P-256 verification, beside the loaded lock", MILLION, 6),
@@ -51,13 +52,14 @@ def lines(counts: Mapping[str, int]) -> list[str]:
     instructions for all other rows. If a row was not counted, the row says so."""
     made = ["| | counted | aim | |", "| --- | --- | --- | --- |"]
     for row in ROWS:
-        unit = "KB" if row.unit == KB else "M"
+        unit = {KB: " KB", MILLION: " M"}.get(row.unit, "")
         if row.name not in counts:
-            made.append(f"| {row.title} | not counted | {row.aim:g} {unit} | |")
+            made.append(f"| {row.title} | not counted | {row.aim:g}{unit} | |")
             continue
         counted = counts[row.name] / row.unit
+        shown = f"{counted:.0f}" if row.unit == 1 else _short(counted)
         verdict = "met" if counted <= row.aim else f"missed, {counted / row.aim:.1f} times"
-        made.append(f"| {row.title} | {_short(counted)} {unit} | {row.aim:g} {unit} | {verdict} |")
+        made.append(f"| {row.title} | {shown}{unit} | {row.aim:g}{unit} | {verdict} |")
     for name, title in OTHERS.items():
         if name in counts:
             made.append(f"| {title} | {_short(counts[name] / MILLION)} M | | |")
@@ -83,3 +85,30 @@ def objects(counts: Mapping[str, int]) -> list[str]:
 
 def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+# --- the collector ---------------------------------------------------------------------------------------------------
+
+HEAPS, THRESHOLDS = (150, 200), (16, 32, 0)
+"""Sizes of the heap and thresholds of the collector in KB. The threshold 0 means: only when the heap is full."""
+
+
+def curve(heap: int, threshold: int) -> str:
+    """Return the key of the count of a first check-in with this heap and this threshold."""
+    return f"first, {heap} KB, threshold {threshold}"
+
+
+def curve_lines(counts: Mapping[str, int]) -> list[str]:
+    """Return a table in Markdown: a first check-in for each heap and each threshold of the collector."""
+    made = ["| collect after | " + " | ".join(f"{heap} KB of heap" for heap in HEAPS) + " |"]
+    made.append("| --- |" + " --- |" * len(HEAPS))
+    for threshold in THRESHOLDS:
+        cells = []
+        for heap in HEAPS:
+            name = curve(heap, threshold)
+            known = name in counts
+            cells.append(
+                f"{counts[name] / MILLION:.1f} M, {counts[name + ', collections']}" if known else "not counted"
+            )
+        made.append(f"| {f'{threshold} KB' if threshold else 'the heap is full'} | " + " | ".join(cells) + " |")
+    return made

@@ -5,12 +5,13 @@ While the host works, no instruction runs in the machine, so the host takes none
 outside the heap.
 
 Every instruction is counted in one of two accounts: the account of the firmware, or the account of these modules.
-`enter` and `leave` change the account. Each message begins with the number of instructions in the firmware's account.
-So the host knows this number at every call.
+`enter` and `leave` change the account. Each message begins with the number of instructions in the firmware's account,
+and the number of collections that the firmware began. So the host knows these numbers at every call.
 
 The modules in this folder make more garbage than the modules of the chip. This garbage must not make the collector run
 earlier. So each account has its own count of what was allocated since the latest collection. And `leave` collects this
-garbage before it fills the heap.
+garbage before it fills the heap. Each collection is counted for the account that is charged while the collection
+begins.
 """
 
 import gc
@@ -24,7 +25,12 @@ _SIZE = 1 << 17
 _STOPPED = 0x20026
 """The reason with which the machine ends if its host has gone (ADP_Stopped_ApplicationExit)."""
 _FIRMWARE, _OURS = 16, 24
-"""Places of the two accounts in the box. Each account is a number of 64 bits."""
+"""Places of the two accounts in the box. Each account is a number of 64 bits. 24 bytes after its account is a number of
+32 bits: the collections that this account began."""
+_CODE = 1024
+"""Offset of the instructions that count collections."""
+_PATCHED = 8
+"""Bytes at the start of `gc_collect_start` that `count_collections` replaces."""
 
 _MOST_BLOCKS = 512
 """`leave` collects garbage if more blocks of 16 bytes than this were allocated."""
@@ -35,6 +41,7 @@ _request = uctypes.bytearray_at(_BOX + 256, 16)
 _out = uctypes.bytearray_at(_BOX + 4096, _SIZE)
 _back = uctypes.bytearray_at(_BOX + 4096 + _SIZE, _SIZE)
 _account = uctypes.bytearray_at(_BOX + _FIRMWARE, 8)
+_collections = uctypes.bytearray_at(_BOX + _FIRMWARE + 24, 4)
 
 
 @micropython.asm_rv32
@@ -146,6 +153,50 @@ def count_allocations(address):
     _counters[32:40] = bytes(4) + address.to_bytes(4, "little")
 
 
+def _far_jump(address):
+    """Return the two instructions that jump to `address` and change only the register t0."""
+    low = address & 0xFFF
+    high = (address + 0x800) & 0xFFFFF000
+    return (high | 0x2B7).to_bytes(4, "little") + (low << 20 | 0x28067).to_bytes(4, "little")
+
+
+def count_collections(address):
+    """From now on, count the collections. `address` is the address of MicroPython's `gc_collect_start`.
+
+    The function's first instructions are copied into the box, behind instructions that count. A jump to the box takes
+    their place. Raises RuntimeError if this MicroPython was compiled so that these instructions cannot be moved.
+    """
+    start = uctypes.bytearray_at(address, _PATCHED)
+    at = 0
+    while at < _PATCHED:
+        first = start[at]
+        # Instructions that begin with these bits may read the program counter: auipc, branches, jalr, jal; and of the
+        # short ones, those of quadrant 1 from c.jal on, and c.jr and c.jalr.
+        wide = first & 3 == 3
+        moves = (
+            first & 0x7F in (0x17, 0x63, 0x67, 0x6F) if wide else start[at + 1] >> 5 in (1, 5, 6, 7) and first & 3 == 1
+        )
+        if moves or (first & 3 == 2 and start[at + 1] >> 5 == 4):
+            break
+        at += 4 if wide else 2
+    if at != _PATCHED:
+        raise RuntimeError("the first instructions of gc_collect_start cannot be moved")
+    counting = b"".join(
+        word.to_bytes(4, "little")
+        for word in (
+            _BOX | 0x2B7,  # lui t0, _BOX
+            0x0082A303,  # lw t1, 8(t0): the present account
+            0x006282B3,  # add t0, t0, t1
+            0x0182A303,  # lw t1, 24(t0)
+            0x00130313,  # addi t1, t1, 1
+            0x0062AC23,  # sw t1, 24(t0)
+        )
+    )
+    code = counting + bytes(start) + _far_jump(address + _PATCHED)
+    uctypes.bytearray_at(_BOX + _CODE, len(code))[:] = code
+    start[:] = _far_jump(_BOX + _CODE)
+
+
 def sleep(milliseconds):
     """Move the clock of the machine. No instructions are counted for this."""
     while milliseconds > 0:
@@ -241,9 +292,10 @@ def call(*message):
     """
     before = enter()
     try:
-        end = _put(12, message)
+        end = _put(16, message)
         _write(0, (end - 4).to_bytes(4, "little"))
         _write(4, _account)
+        _write(12, _collections)
         _transfer(5, 0, _BOX + 4096, end)
         _transfer(6, 1, _BOX + 4096 + _SIZE, 4)
         _transfer(6, 1, _BOX + 4096 + _SIZE, int.from_bytes(_back[:4], "little"))

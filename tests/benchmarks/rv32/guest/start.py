@@ -51,14 +51,16 @@ def _find_amount(address):
     return address + found[0] - 4
 
 
-def run(pipes, mode, address, heap, base):
-    """Run the firmware if `mode` is "lock", and measure its cryptography if `mode` is "crypto". `heap` is the size of
-    the heap, without what these modules keep in the heap.
+def run(pipes, mode, address, collector, heap, threshold, base):
+    """Run the firmware if `mode` is "lock", and measure its cryptography if `mode` is "crypto". `collector` is the
+    address of `gc_collect_start`. `heap` is the size of the heap, without what these modules keep in the heap. If
+    `threshold` is not 0, it replaces the threshold of the collector during a visit.
 
     `base` is what was allocated before these modules were imported.
     """
     hosted.connect(pipes)
     hosted.count_allocations(_find_amount(address))
+    hosted.count_collections(collector)
     builtins.print = _print
     gc.collect()
     ours = gc.mem_alloc() - base
@@ -72,6 +74,10 @@ def run(pipes, mode, address, heap, base):
         before = hosted.leave_for_firmware()
         from firmware.boards import esp32_c6_devkitc_1
         from firmware.main import main
+        from firmware.memory import visits
+
+        if threshold:
+            visits.VISIT_THRESHOLD = threshold
 
         hosted.leave(before)
         gc.collect()
