@@ -7,6 +7,7 @@ the locks of this edge. The agent does not talk to any other lock.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from protocol import crypto_cpython as crypto
 from protocol import link, statement, uplink
 from protocol.edge_pass import KIND, EdgePass
 from protocol.errors import FormatError, StorageError, VerificationError
+from protocol.link_initiator import HINT_BYTES
 
 KEY_FILE: Final = "link.key"
 PASS_FILE: Final = "edge.pass"  # noqa: S105  no password
@@ -42,7 +44,7 @@ class Credentials:
         self.not_after = 0
         """End of the passes, in epoch seconds; 0 while the agent has no pass."""
         self._passes: dict[bytes, bytes] = {}
-        self._prefixes: dict[bytes, bytes] = {}
+        self._prefixes: dict[bytes, list[bytes]] = {}
         self._restore()
 
     @property
@@ -68,9 +70,16 @@ class Credentials:
         """Return True if this lock is one of our own locks."""
         return lock_id in self._passes
 
-    def claimed(self, prefix: bytes) -> bytes | None:
-        """Return the id of our own lock that advertises `prefix`, or None if no own lock has this prefix."""
-        return self._prefixes.get(prefix)
+    def claimed(self, advertised: bytes, is_wanted: Callable[[bytes], bool] = lambda _lock_id: True) -> bytes | None:
+        """Return the id of our own lock that advertises this content, or None if no own lock does.
+
+        The ids of two own locks may begin with the same bytes. Then the lock for which `is_wanted` returns True is
+        returned. Only the handshake shows which lock it is.
+        """
+        if len(advertised) != link.PREFIX_BYTES + HINT_BYTES:
+            return None
+        claimed = self._prefixes.get(advertised[: link.PREFIX_BYTES], [])
+        return next(filter(is_wanted, claimed), claimed[0] if claimed else None)
 
     def pass_for(self, lock_id: bytes) -> bytes | None:
         """Return the pass to show to this lock, as the province signed it, or None if no pass lists the lock."""
@@ -99,7 +108,9 @@ class Credentials:
 
     def _use(self, issued_at: int, not_after: int, passes: dict[bytes, bytes]) -> None:
         self.issued_at, self.not_after, self._passes, self._refused = issued_at, not_after, passes, False
-        self._prefixes = {lock_id[: link.PREFIX_BYTES]: lock_id for lock_id in passes}
+        self._prefixes = {}
+        for lock_id in sorted(passes):
+            self._prefixes.setdefault(lock_id[: link.PREFIX_BYTES], []).append(lock_id)
         self.available.set()
 
     def _read(self, message: bytes) -> tuple[int, int, dict[bytes, bytes]]:

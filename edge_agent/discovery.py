@@ -8,16 +8,18 @@ from bleak import BleakScanner
 from edge_agent.lock_connection import RADIO_FAILURES
 from protocol import link
 from protocol.errors import TransportError
+from protocol.link_initiator import HINT_BYTES
 
 MARGIN_SECONDS: Final = 10.0
 """How much longer than the scan itself its calls may take. BlueZ answers at once or never."""
 
 
 class Heard(NamedTuple):
-    """A lock that advertises: its address, the first 6 bytes of its lock id, and its signal in dBm if it is known."""
+    """A lock that advertises: its address, the first bytes of its lock id with the hint (`link.advertisement`), and its
+    signal in dBm if it is known."""
 
     address: str
-    prefix: bytes
+    content: bytes
     signal: int | None = None
 
 
@@ -34,7 +36,7 @@ async def discover(timeout: float = 10.0) -> list[Heard]:
         raise TransportError("radio.unavailable", f"cannot scan ({error}). Check that bluetoothd runs.") from error
     locks = []
     for device, seen in found.values():
-        prefix = seen.manufacturer_data.get(link.COMPANY, b"")
-        if link.SERVICE in seen.service_uuids and len(prefix) == link.PREFIX_BYTES:
-            locks.append((seen.rssi, device.address, bytes(prefix)))
-    return [Heard(address, prefix, signal) for signal, address, prefix in sorted(locks, reverse=True)]
+        content = seen.manufacturer_data.get(link.COMPANY, b"")
+        if link.SERVICE in seen.service_uuids and len(content) == link.PREFIX_BYTES + HINT_BYTES:
+            locks.append((seen.rssi, device.address, bytes(content)))
+    return [Heard(address, content, signal) for signal, address, content in sorted(locks, reverse=True)]

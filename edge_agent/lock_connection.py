@@ -151,6 +151,11 @@ class LockConnection:
         self._session = session
         await self._write_parts(message)
 
+    @property
+    def hint_key(self) -> bytes:
+        """Key of the hints that the lock advertises from now on. Empty before the handshake."""
+        return b"" if self._session is None else self._session.hint_key
+
     async def greet(self) -> Hello:
         """Wait for the first HELLO and return it."""
         try:

@@ -215,7 +215,7 @@ class LockLink:
                 await connection.shake_hands()
             hello = await connection.greet()
             self._answered = True
-            self._rotation.answered(member)
+            self._rotation.answered(member, connection.hint_key)
             self._current, self.last_error = connection, None
             self._drained = self._leaving = self._asked_hello = False
             self._note_activity()

@@ -147,12 +147,12 @@ class Roster:
             await until(self._look, self._settings.scan_every_seconds)
 
     def _take(self, found: list[Heard]) -> None:
-        self.rotation.heard(each.address for each in found)
+        self.rotation.heard((each.address, each.content) for each in found)
         for each in found:
             if each.address in self.locks:
                 self.locks[each.address].keep_signal(each.signal)
-        others = [(each.address, each.prefix) for each in found if each.address not in self.locks]
-        claims = [(address, self._credentials.claimed(prefix)) for address, prefix in others]
+        others = [(each.address, each.content) for each in found if each.address not in self.locks]
+        claims = [(address, self._credentials.claimed(content, self._is_wanted)) for address, content in others]
         self._sightings.heard((address, lock_id) for address, lock_id in claims if lock_id is not None)
         self._news.set()
         unlisted = sum(lock_id is None for _, lock_id in claims)

@@ -6,7 +6,8 @@ visited: connect, fetch its records, hand over what waits for it, leave. The con
     lane       places               who uses it
     ---------  -------------------  ----------------------------------------------------------------------------
     line       `connections` - 2    locks that answered when they were last tried, or that were not tried yet
-    silent     1                    locks that did not answer; each waits longer after each failure
+    side       1                    locks that did not answer, each of them later after each failure; and locks that
+                                    hint that they have records: in turn, if both wait
     strangers  1                    addresses that claim to be a lock and have not proven it (`edge_agent.roster`)
 
     event                                          what happens
@@ -16,19 +17,25 @@ visited: connect, fetch its records, hand over what waits for it, leave. The con
     a lock is due and no place is free             the oldest visit is asked to leave; two locks due: the two oldest …
     a visit is asked to leave                      it finishes its work and leaves within VISIT_SECONDS
     a visit has left                               the lock is due REVISIT_SECONDS after it was asked to leave
-    a lock does not answer                         it goes to the silent lane
+    a lock does not answer                         it is silent: it has its turns in the side lane
+    a scan hears a hint of records                 the lock has one extra visit in the side lane, if it still waits for
+                                                   its turn when that place is free
     a silent lock answers, or a scan has heard it  it goes back to the line
     a lock answers while all locks are silent      all go back to the line: it was the adapter that failed
 
 If there are no more locks than places, nobody is ever asked to leave, and all links stay open.
 
-The order of visits depends on the starts of earlier visits alone. It does not depend on what a lock has to say, so a
-passer-by learns nothing from the order.
+The order of visits in the line depends on the starts of earlier visits in the line alone. It does not depend on what a
+lock has to say. An extra visit does depend on it (`edge_agent.hints`).
 
 Bound. While a lock waits, at least min(places, locks that wait) visits end in every VISIT_SECONDS, and no other lock
 has two turns before it. So with N locks that answer and P places, a visit begins at most REVISIT_SECONDS +
 ceil(N / P) * VISIT_SECONDS after the visit before was asked to leave. Until then the lock was connected. `bound`
-computes this number. Neither silent locks nor strangers change it, because they have places of their own.
+computes this number. Neither silent locks nor strangers nor hints change it, because they have places of their own. A
+lock keeps its place in the order of the line when it has an extra visit.
+
+Each session gives a lock at most one extra visit. Of the locks that hint, the one has it whose latest extra visit is
+the oldest. So a lock that hints all the time takes no more than its share from the other locks that hint.
 """
 
 import asyncio
@@ -39,12 +46,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge_agent.hints import Hints
 from edge_agent.radio_care import RadioCare
 
 CONNECTIONS: Final = 5
 """Number of connections that any adapter holds. The adapter of a Raspberry Pi and most USB adapters hold 5 to 7."""
 SIDE_PLACES: Final = 2
-"""Connections that are kept for silent locks and for strangers: one for each lane."""
+"""Connections that are kept for the side lane and for strangers: one for each lane."""
 VISIT_SECONDS: Final = 30.0
 """Maximum time from the moment when a visit is asked to leave until its place is free."""
 WORK_SECONDS: Final = 25.0
@@ -86,6 +94,12 @@ class Member:
     """When the latest turn began."""
     asked_at: float | None = None
     """When the last visit was asked to leave; None if the last visit was lost, and before the first visit."""
+    hints: Hints | None = None
+    """Reads the lock's hints. None if the lock has had its extra visit, or has not answered yet."""
+    hinted: bool = False
+    """True if the lock shall have an extra visit."""
+    extra: int = 0
+    """Place in the order of the latest extra visits."""
 
 
 @dataclass(eq=False)
@@ -150,8 +164,9 @@ class Rotation:
         self._starts = itertools.count()
         self._line: list[Turn] = []
         """The visits in the line, oldest first."""
-        self._silent: Turn | None = None
+        self._side: Turn | None = None
         self._oldest_silent_next = True
+        self._hinted_next = True
         self._timer: asyncio.TimerHandle | None = None
         self.care = RadioCare(self.welcome)
         """What the agent does if the adapter is stuck."""
@@ -201,17 +216,19 @@ class Rotation:
         self._free(turn)
         self._look()
 
-    def answered(self, member: Member) -> None:
-        """Note that the lock has said HELLO. A silent lock goes back to the line."""
+    def answered(self, member: Member, hint_key: bytes = b"") -> None:
+        """Note that the lock has said HELLO. A silent lock goes back to the line. `hint_key` is the key of the hints
+        that the lock advertises from now on."""
         if member.silent and len(self._members) > 1 and all(other.silent for other in self._members):
             self.welcome()
         member.silent, member.failures, member.seen = False, 0, self._now()
+        member.hints = Hints(hint_key, self._now()) if hint_key else None
         self.care.note_answer()
         if member.asked_at is not None and member.begun is not None:
             self.longest_wait = max(self.longest_wait, member.begun - member.asked_at)
         turn = member.turn
         if turn is not None and turn.lane == "silent" and len(self._line) < self.places:
-            self._silent, turn.lane = None, "line"
+            self._side, turn.lane = None, "line"
             self._line.append(turn)
             turn.stay()
             self._look()
@@ -232,15 +249,19 @@ class Rotation:
         self._free(turn)
         self._look()
 
-    def heard(self, addresses: Iterable[str]) -> None:
-        """Note that a scan has heard these addresses. Silent locks among them go back to the line.
+    def heard(self, found: Iterable[tuple[str, bytes]]) -> None:
+        """Note that a scan has heard these addresses, with what they advertise. Silent locks among them go back to the
+        line. Locks that hint that they have records may have an extra visit.
 
         Anybody can advertise with any address. So this does not make a lock due earlier.
         """
-        on_air = set(addresses)
+        on_air, now = dict(found), self._now()
         for member in self._members:
-            if member.silent and member.turn is None and member.address in on_air:
-                member.silent = False
+            if member.turn is not None or member.address not in on_air:
+                continue
+            member.silent = False
+            if member.hints is not None and member.hints.has_news(on_air[member.address], now):
+                member.hinted = True
         self._look()
 
     def welcome(self) -> None:
@@ -292,8 +313,8 @@ class Rotation:
         return asyncio.get_running_loop().time()
 
     def _free(self, turn: Turn) -> None:
-        if turn is self._silent:
-            self._silent = None
+        if turn is self._side:
+            self._side = None
         elif turn in self._line:
             self._line.remove(turn)
 
@@ -308,14 +329,26 @@ class Rotation:
             turn = Turn("line")
             self._line.append(turn)
             self._begin(member, turn, now)
-        for turn in self._line[: max(0, len(line) - free)]:
+        line = line[free:]
+        if self._side is None and (aside := self._next_aside(due)) is not None:
+            self._side = Turn("silent" if aside.silent else "hint")
+            self._side.ask_to_leave(now)
+            if not aside.silent:
+                line.remove(aside)
+            self._begin(aside, self._side, now)
+        for turn in self._line[: len(line)]:
             turn.ask_to_leave(now)
-        silent = [member for member in due if member.silent]
-        if silent and self._silent is None:
-            self._silent = Turn("silent")
-            self._silent.ask_to_leave(now)
-            self._begin(self._next_silent(silent), self._silent, now)
         self._wake_at([member.due for member in waiting if member.due > now])
+
+    def _next_aside(self, due: list[Member]) -> Member | None:
+        """Return the lock that has the place of the side lane next, or None."""
+        silent = [member for member in due if member.silent]
+        hinted = [member for member in due if member.hinted and not member.silent and member.turn is None]
+        if hinted and (self._hinted_next or not silent):
+            self._hinted_next = False
+            return min(hinted, key=lambda member: (member.extra, member.due))
+        self._hinted_next = True
+        return self._next_silent(silent) if silent else None
 
     def _next_silent(self, silent: list[Member]) -> Member:
         """Return the lock that was connected last, because it may be back soon. Every second time, return the lock that
@@ -328,7 +361,12 @@ class Rotation:
     def _begin(self, member: Member, turn: Turn, now: float) -> None:
         assert member.waiting is not None
         member.begun = now
-        member.turn, member.start, member.due = turn, (True, next(self._starts)), now
+        member.turn, member.due = turn, now
+        member.hints, member.hinted = None, False
+        if turn.lane == "hint":
+            member.extra = next(self._starts)
+        else:
+            member.start = (True, next(self._starts))
         member.waiting.set_result(turn)
 
     def _wake_at(self, dues: list[float]) -> None:

@@ -42,8 +42,9 @@ DOWN_LIMIT = PIECE_BYTES + 32
 CREDIT_LIMIT = 64
 """Maximum number of records that one PULL may ask for. A higher number would not be faster, and the edge's memory must
 stay bounded."""
-PREFIX_BYTES = 6
-"""Number of bytes of the lock id in the advertisement. The 31 bytes of an advertisement have no room for more."""
+PREFIX_BYTES = 4
+"""Number of bytes of the lock id in the advertisement. The 31 bytes of an advertisement have room for these bytes and
+for a hint of 2 bytes (`link_initiator.hint`)."""
 
 
 class Hello:
@@ -220,8 +221,9 @@ def parse(message: bytes) -> "tuple[Any, ...]":
     raise FormatError("link.type", "a message type this side does not know")
 
 
-def advertisement(lock_id: bytes) -> bytes:
-    """Return the advertising data of a lock, exactly 31 bytes: flags, the service UUID, and the start of the lock id.
+def advertisement(lock_id: bytes, hint: bytes) -> bytes:
+    """Return the advertising data of a lock, exactly 31 bytes: flags, the service UUID, the start of the lock id, and
+    the hint.
 
     Core Specification Supplement, part A, sections 1.1, 1.3 and 1.4.
     """
@@ -230,6 +232,7 @@ def advertisement(lock_id: bytes) -> bytes:
     return (
         b"\x02\x01\x06\x11\x07"
         + little_endian
-        + bytes((3 + PREFIX_BYTES, 0xFF, COMPANY & 0xFF, COMPANY >> 8))
+        + bytes((9, 0xFF, COMPANY & 0xFF, COMPANY >> 8))
         + lock_id[:PREFIX_BYTES]
+        + hint
     )

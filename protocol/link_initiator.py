@@ -1,4 +1,5 @@
-"""The edge's side of the handshake that `link_session` describes. A lock never loads this module."""
+"""The edge's side of the handshake that `link_session` describes, and of the hints that follow it. A lock never loads
+this module."""
 
 from protocol import cbor, statement
 from protocol.errors import FormatError, VerificationError
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
     KeyPair = tuple[bytes, bytes]
+
+HINT_BYTES = 2
+HINT_SECONDS = 60
+"""A lock advertises a new hint after each time of this length, whatever happens."""
+
+
+def hint(crypto: "Crypto", key: bytes, number: int, news: bool) -> bytes:
+    """Return the hint that a lock advertises. `news` says whether the lock has records that it has not sent yet.
+
+    `key` is the hint key of the lock's last session (`link_session.Session`). So only the edge of that session can read
+    hints. Everybody else sees random bytes. `number` counts the hints since that session, from 1. The lock computes the
+    same in `firmware/link/edge_link.py`.
+    """
+    return crypto.hmac_sha256(key, number.to_bytes(4, "big") + bytes((news,)))[:HINT_BYTES]
 
 
 class Initiator:
@@ -70,8 +85,8 @@ class Initiator:
         sealed_static = state.seal(self._static[1])
         state.mix_key(self._crypto.ecdh("P-256", self._static[0], self._their_ephemeral))  # se
         message = cbor.encode([FINISH, sealed_static, state.seal(edge_pass)])
-        send_key, receive_key = state.split()
-        return message, Session(self._crypto, send_key, receive_key)
+        send_key, receive_key, hint_key = state.split()
+        return message, Session(self._crypto, send_key, receive_key, hint_key)
 
 
 def _check_proof(crypto: "Crypto", proof: bytes, link_public: bytes) -> bytes:

@@ -91,13 +91,14 @@ class Symmetric:
 
     def mix_key(self, secret: bytes) -> None:
         """MixKey."""
-        self._chain, self._key = self._expand(secret)
+        self._chain, self._key, _ = self._expand(secret)
         self._count = 0
 
-    def _expand(self, secret: bytes) -> "KeyPair":
-        # Noise's HKDF with two outputs is RFC 5869 with the chaining key as salt and no info.
-        both = self._crypto.hkdf_expand(self._crypto.hkdf_extract(self._chain, secret), b"", 64)
-        return both[:32], both[32:]
+    def _expand(self, secret: bytes) -> "tuple[bytes, bytes, bytes]":
+        # Noise's HKDF with three outputs (section 4.3) is RFC 5869 with the chaining key as salt and no info. The first
+        # two outputs do not depend on the number of outputs.
+        all_three = self._crypto.hkdf_expand(self._crypto.hkdf_extract(self._chain, secret), b"", 96)
+        return all_three[:32], all_three[32:64], all_three[64:]
 
     def seal(self, plaintext: bytes) -> bytes:
         """EncryptAndHash."""
@@ -116,8 +117,8 @@ class Symmetric:
         self.mix_hash(sealed)
         return plaintext
 
-    def split(self) -> "KeyPair":
-        """Return the keys for (initiator to responder, responder to initiator)."""
+    def split(self) -> "tuple[bytes, bytes, bytes]":
+        """Return the keys for (initiator to responder, responder to initiator, hints)."""
         return self._expand(b"")
 
 
@@ -129,10 +130,11 @@ class Session:
     """Seals and opens the messages after the handshake, strictly in order. Each direction has its own key.
 
     If a message cannot be opened, the session ends. After a VerificationError, no more messages are opened, and the
-    caller must drop the connection.
+    caller must drop the connection. `hint_key` outlives the connection: the lock advertises `link.hint` under it.
     """
 
-    def __init__(self, crypto: "Crypto", send_key: bytes, receive_key: bytes) -> None:
+    def __init__(self, crypto: "Crypto", send_key: bytes, receive_key: bytes, hint_key: bytes) -> None:
+        self.hint_key = hint_key
         self._crypto = crypto
         self._send_key = send_key
         self._receive_key: "bytes | None" = receive_key
@@ -208,8 +210,8 @@ class Responder:
         static = state.open(sealed_static)
         state.mix_key(self._crypto.ecdh("P-256", self._ephemeral[0], static))  # se
         edge_pass = state.open(sealed_pass)
-        receive_key, send_key = state.split()
-        return static, edge_pass, Session(self._crypto, send_key, receive_key)
+        receive_key, send_key, hint_key = state.split()
+        return static, edge_pass, Session(self._crypto, send_key, receive_key, hint_key)
 
 
 # --- forms -----------------------------------------------------------------------------------------------------------

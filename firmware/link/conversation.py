@@ -43,11 +43,13 @@ if TYPE_CHECKING:
 
     from firmware.hardware.radio import Radio
     from firmware.link.admission import Admission
+    from protocol.crypto import Crypto
     from protocol.link import Hello
 
     class LockMemory(Protocol):
         """The part of the lock that the link uses."""
 
+        crypto: Crypto
         admission: Admission
 
         def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
@@ -84,7 +86,7 @@ uses at most a quarter of the lock's time."""
 
 class Conversation:
     """The conversation over `connection`. The conversation sends notifications on the handle `value_handle`. It ends
-    with `close`.
+    with `close`. `next` is the counter of the next record to send.
 
     `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. The caller keeps `partial`
     after the conversation has ended, so that the next conversation can complete the statement.
@@ -108,7 +110,8 @@ class Conversation:
         self._inbox: list[bytes] = []
         self._greet = False
         self._told: Hello | None = None
-        self._pulled_from = self._next = self._credit = 0
+        self.next = 0
+        self._pulled_from = self._credit = 0
         self._refusals = 0
 
     def close(self) -> None:
@@ -146,8 +149,8 @@ class Conversation:
                 await self._send(hello.encode())
                 return True
         if self._credit:
-            for counter, record in self._lock.records_from(self._next):
-                self._next = counter + 1
+            for counter, record in self._lock.records_from(self.next):
+                self.next = counter + 1
                 self._credit -= 1
                 await self._send(link.record(record))
                 return True
@@ -243,13 +246,13 @@ class Conversation:
     def _pull(self, start: int, credit: int) -> None:
         if credit == 0:
             self._greet = True
-        elif self._pulled_from < start <= self._next:
+        elif self._pulled_from < start <= self.next:
             # The edge has stored all records before `start`. Later records that the lock has already sent are
             # subtracted from the new credit.
-            self._credit = max(0, credit - (self._next - start))
+            self._credit = max(0, credit - (self.next - start))
             self._pulled_from = start
             return
-        self._pulled_from = self._next = start
+        self._pulled_from = self.next = start
         self._credit = credit
 
     async def _send(self, message: bytes) -> None:

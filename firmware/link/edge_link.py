@@ -34,7 +34,7 @@ from firmware.hardware import ticks
 from firmware.hardware.console import log
 from firmware.hardware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, RESTARTED
 from firmware.link.conversation import Conversation
-from protocol import link
+from protocol import const, link
 from protocol.errors import FormatError, MooringError
 from protocol.parts import LONGEST_PART
 
@@ -56,6 +56,10 @@ SILENT_MS = 10000
 handshake within this time. Otherwise the link disconnects the peer. The lock's part of a handshake takes about two
 seconds on the chip."""
 
+_HINT_MS = const(60000)
+"""Time between two hints: `protocol.link_initiator.HINT_SECONDS`, which a lock does not load. `hint` in the same module
+says what a hint is."""
+
 
 class Link:
     """The link over `radio` for `lock`. Call `run` once. `news` is an `irq_flag`. The flag must be set after each new
@@ -72,6 +76,11 @@ class Link:
         self._partial: list[Any] = []  # See `Conversation`.
         self._advertise_due = True
         self._down = self._up = 0
+        # Before the first session, nobody can read the hints.
+        self._hint_key = lock.crypto.random(32)
+        self._hint = lock.crypto.random(2)
+        self._hint_at = ticks.now()
+        self._number = self._next = 0
 
     async def run(self) -> None:
         """Serve edges until cancelled. Raises OSError or MemoryError if the radio fails and cannot be restarted."""
@@ -82,8 +91,10 @@ class Link:
         while True:
             try:
                 self._lock.admission.prepare()
-                look_again = self._advertise_due or self._has_strangers()
-                await asyncio.wait_for(self._flag.wait(), SILENT_MS / 1000 if look_again else None)
+                wait = _HINT_MS - ticks.age(self._hint_at)
+                if self._advertise_due or self._has_strangers():
+                    wait = min(wait, SILENT_MS)
+                await asyncio.wait_for(self._flag.wait(), max(wait, 0) / 1000)
             except asyncio.TimeoutError:
                 pass
             self._flag.clear()
@@ -154,7 +165,8 @@ class Link:
         return any(handle != proven for handle in list(self._connections))
 
     def _tidy(self) -> None:
-        """Disconnect all peers that should not be connected, and advertise if there is room for another connection."""
+        """Disconnect all peers that should not be connected, make the next hint if its time has come, and advertise if
+        there is room for another connection."""
         now = ticks.now()
         talk = self._current
         served = None if talk is None or talk.closed else talk.connection
@@ -166,10 +178,22 @@ class Link:
                 self._drop(served, "link.unproven")
         while self._unwelcome:
             self._drop(*self._unwelcome.popitem())
+        if talk is not None and not talk.closed and talk.session is not None:  # a refused edge's is closed by now
+            self._next = talk.next
+            if self._hint_key != talk.session.hint_key:
+                # The next hint is made under the new key. Until then, the lock goes on advertising the old one.
+                self._hint_key, self._number = talk.session.hint_key, 0
+        if ticks.since(now, self._hint_at) >= _HINT_MS:
+            # This moment does not depend on sessions and records, so a passer-by learns nothing from it.
+            self._hint_at = now
+            self._number += 1
+            news = bytes((self._lock.hello().next_counter > self._next,))
+            self._hint = self._lock.crypto.hmac_sha256(self._hint_key, self._number.to_bytes(4, "big") + news)[:2]
+            self._advertise_due = True
         if self._advertise_due and len(self._connections) < CONNECTIONS:
             self._advertise_due = False  # clear this first: a peer that connects at once sets it again
             try:
-                self._radio.gap_advertise(ADVERTISE_US, link.advertisement(self._lock.hello().lock_id))
+                self._radio.gap_advertise(ADVERTISE_US, link.advertisement(self._lock.hello().lock_id, self._hint))
             except OSError as error:
                 # The radio may still be busy with a connection that is ending. `run` will try again.
                 self._advertise_due = True

@@ -110,11 +110,20 @@ def test_the_lists_in_the_passes_say_which_locks_are_served(tmp_path: Path) -> N
 
 def test_of_what_is_advertised_only_the_beginning_of_an_own_locks_id_is_a_claim(tmp_path: Path) -> None:
     known = edge(tmp_path)
-    assert known.claimed(KEYS.lock_id[:6]) is None, "there are no passes yet"
+    assert known.claimed(KEYS.lock_id[:4] + b"hh") is None, "there are no passes yet"
     known.take(KEYS.passes())
-    assert known.claimed(KEYS.lock_id[:6]) == KEYS.lock_id
-    for other in (b"", KEYS.lock_id[:5], KEYS.lock_id[:7], KEYS.lock_id, bytes(6)):
+    assert known.claimed(KEYS.lock_id[:4] + b"hh") == KEYS.lock_id == known.claimed(KEYS.lock_id[:4] + bytes(2))
+    for other in (b"", KEYS.lock_id[:4], KEYS.lock_id[:5], KEYS.lock_id[:7], KEYS.lock_id, bytes(6)):
         assert known.claimed(other) is None
+
+
+def test_of_two_own_locks_whose_ids_begin_alike_the_one_that_is_wanted_is_claimed(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    first, second = b"same" + bytes(12), b"same" + bytes(11) + b"\x01"
+    known.take(KEYS.passes(locks=[first, second, KEYS.lock_id]))
+    assert known.claimed(b"same\x00\x00") == first
+    assert known.claimed(b"same\x00\x00", lambda lock_id: lock_id != first) == second
+    assert known.claimed(b"same\x00\x00", lambda _lock_id: False) == first, "it is ours, and nobody searches for it"
 
 
 LOCKS = [number.to_bytes(16, "big") for number in range(150)]

@@ -35,8 +35,9 @@ def test_discovery_names_locks_and_only_locks() -> None:
         found: list[discovery.Heard] = []
         while not found:  # on a slow machine, the lock may advertise only after the first search
             found = await discovery.discover(timeout=0.3)
-        ((address, prefix, signal),) = found
-        assert (address, prefix) == (ADDRESS, LOCK_ID[: link.PREFIX_BYTES]) and signal is not None and signal < 0
+        ((address, content, signal),) = found
+        assert (address, content[: link.PREFIX_BYTES], len(content)) == (ADDRESS, LOCK_ID[: link.PREFIX_BYTES], 6)
+        assert signal is not None and signal < 0
 
     run(0, scenario)
 

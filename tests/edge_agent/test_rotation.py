@@ -1,12 +1,7 @@
 """Each lock of a building has its turn within the stated bound, whatever the others do. Time is virtual."""
 
 import asyncio
-import contextlib
-import itertools
 import random
-from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
@@ -15,92 +10,12 @@ from edge_agent.rotation import (
     REVISIT_SECONDS,
     VISIT_SECONDS,
     WORK_SECONDS,
-    Member,
-    Rotation,
     Turn,
     bound,
 )
-from tests.support import virtual_time
+from tests.support.house import House, names, open_house, told
 
 HOUR = 3600.0
-
-
-class House:
-    """Locks that have turns. `length(address)` says how long a visit goes on after it is asked to leave. Locks in
-    `dead` do not answer, which takes 10 s. `visits` lists (start, asked to leave, address).
-    """
-
-    def __init__(self, connections: int, length: Callable[[str], float] = lambda _address: 3.0) -> None:
-        self.rotation = Rotation(connections)
-        self.dead: set[str] = set()
-        self.length = length
-        self.visits: list[tuple[float, float, str]] = []
-        self.tries: list[tuple[float, str]] = []
-        self.members: dict[str, Member] = {}
-        self.inside: Counter[str] = Counter()
-        self.most_inside: Counter[str] = Counter()
-        self.news = asyncio.Event()
-
-    async def lock(self, address: str) -> None:
-        time = asyncio.get_running_loop().time
-        with self.rotation.joined(address) as member:
-            self.members[address] = member
-            while True:
-                turn = await self.rotation.turn(member)
-                started, lane = time(), turn.lane
-                self.tries.append((started, address))
-                self.inside[lane] += 1
-                self.most_inside |= self.inside
-                if address in self.dead:
-                    await asyncio.sleep(10)
-                    self.inside[lane] -= 1
-                    self.rotation.over(member, False, min(60.0, 2.0**member.failures))
-                    continue
-                self.rotation.answered(member)
-                self.news.set()
-                self.inside[lane] -= 1
-                self.inside[turn.lane] += 1
-                self.most_inside |= self.inside
-                await turn.leave.wait()
-                asked = time()
-                await asyncio.sleep(self.length(address))
-                self.visits.append((started, asked, address))
-                self.inside[turn.lane] -= 1
-                self.rotation.over(member, True, None)
-
-    async def until_answered(self, address: str) -> None:
-        """Wait until this silent lock has answered."""
-        while self.rotation.is_silent(address):
-            self.news.clear()
-            await self.news.wait()
-
-    def starts(self, address: str) -> list[float]:
-        return [start for start, _, visited in self.visits if visited == address]
-
-    def waits(self, after: float = 0.0) -> list[float]:
-        """Return, for each two visits in a row, the time from the request to leave until the next visit."""
-        waits = []
-        for address in self.members:
-            visits = sorted(visit for visit in self.visits if visit[2] == address and visit[0] >= after)
-            waits += [later[0] - earlier[1] for earlier, later in itertools.pairwise(visits)]
-        return waits
-
-
-@contextlib.asynccontextmanager
-async def open_house(house: House, *addresses: str) -> Any:
-    async with asyncio.TaskGroup() as tasks:
-        work = [tasks.create_task(house.lock(address)) for address in addresses]
-        yield house
-        for task in work:
-            task.cancel()
-
-
-def names(count: int) -> list[str]:
-    return [f"L{number:03}" for number in range(count)]
-
-
-def told(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    virtual_time.run(story())
 
 
 @pytest.mark.parametrize(("connections", "seconds"), [(5, 2040.0), (7, 1230.0)])
@@ -200,7 +115,7 @@ def test_a_silent_lock_that_is_back_is_soon_visited_although_150_others_are_sile
             house.dead.discard("back")
             left = asyncio.get_running_loop().time()
             if way == "a scan hears it":
-                house.rotation.heard(["back", "an unknown address"])
+                house.rotation.heard([("back", bytes(6)), ("an unknown address", bytes(6))])
             await house.until_answered("back")
             limit = 60 + bound(5, 21) if way == "a scan hears it" else 60 + 2 * 151 * 10 + VISIT_SECONDS
             assert asyncio.get_running_loop().time() - left <= limit
@@ -248,7 +163,7 @@ def test_what_a_scan_hears_does_not_make_a_lock_due_earlier() -> None:
         async with open_house(house, "D"):
             for _ in range(int(HOUR)):
                 await asyncio.sleep(1)
-                house.rotation.heard(["D"])
+                house.rotation.heard([("D", bytes(6))])
             assert len(house.tries) < HOUR / 70 + 10
 
     told(story)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from protocol.crypto import Crypto
+
 PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
 KEYS = LinkKeys(crypto)
 LOCK_ID = KEYS.lock_id
@@ -57,6 +59,7 @@ class Clock:
 class FakeLock:
     def __init__(self, count: int) -> None:
         identity = Identity(crypto, KEYS.lock[0], KEYS.lock[0], KEYS.province[1], KEYS.link, KEYS.proof())
+        self.crypto: Crypto = crypto
         self.admission = Admission(crypto, identity)
         self.passes = EdgePasses(crypto, MemoryStore(), identity, Clock())  # type: ignore[arg-type]  # no flash, no crystal
         self.count = count

@@ -125,6 +125,7 @@ class Memory:
         interrupted: Any = Interrupted()
         files: Any = Files()
         clock: Any = Clock()
+        self.crypto: Any = crypto
         self.admission = Admission(interrupted, identity)
         self._passes = EdgePasses(interrupted, files, identity, clock)
 

@@ -183,7 +183,7 @@ def test_the_lock_reads_and_refuses_the_same_bytes() -> None:
 
 
 def test_an_advertisement_fills_31_bytes_and_names_the_service() -> None:
-    advertised = link.advertisement(bytes(range(16)))
+    advertised = link.advertisement(bytes(range(16)), b"\xaa\xbb")
     assert len(advertised) == 31
     assert advertised[5:21][::-1].hex() == link.SERVICE.replace("-", "")
-    assert advertised[21:] == bytes((9, 0xFF, 0xFF, 0xFF)) + bytes(range(6))
+    assert advertised[21:] == bytes((9, 0xFF, 0xFF, 0xFF)) + bytes(range(4)) + b"\xaa\xbb"

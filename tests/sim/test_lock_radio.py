@@ -45,7 +45,7 @@ class LateLock:
                 return int(connection)
 
     async def advertise(self, radio: LockRadio) -> None:
-        self.say(_ADVERTISE, 20, 1, link.advertisement(bytes(32)))
+        self.say(_ADVERTISE, 20, 1, link.advertisement(bytes(32), bytes(2)))
         await radio.on_air.wait()
 
 

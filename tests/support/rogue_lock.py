@@ -84,7 +84,7 @@ class RogueLock:
             self._device.add_service(self._service)
         await self._device.power_on()
         await self._device.start_advertising(
-            advertising_data=link.advertisement(LOCK_ID), advertising_interval_min=20, auto_restart=True
+            advertising_data=link.advertisement(LOCK_ID, bytes(2)), advertising_interval_min=20, auto_restart=True
         )
 
     def _on_connection(self, _connection: Connection) -> None:

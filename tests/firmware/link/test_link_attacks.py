@@ -111,7 +111,7 @@ def test_a_message_that_is_not_the_edges_next_ends_the_connection(attack: str, r
             elif attack == "unsealed":
                 sealed = link.pull(1, 1)
             else:
-                lock_side = link_session.Session(crypto, bytes(32), bytes(32))
+                lock_side = link_session.Session(crypto, bytes(32), bytes(32), bytes(32))
                 sealed = lock_side.seal(link.pull(1, 0))
             await cut_off(edge, [whole(sealed)])
             assert edge.messages.empty()
