@@ -63,7 +63,7 @@ class Lock:
         )
         self.admission = Admission(crypto, identity)
         self.session_keys = SessionKeys(crypto)
-        self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
+        self.edge_passes = EdgePasses(crypto, store, identity, self.clock)
         self.commitment_keys = CommitmentKeys(crypto, identity.private)
         self.reentry = Reentry(crypto, store, self.clock, self.trusted, self.stays, self.commitment_keys)
 
@@ -100,10 +100,11 @@ class Lock:
         """Yield (counter, record) for each record without a receipt, beginning with the record number `counter`."""
         return self.journal.records_from(counter)
 
-    def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-        """Return the name of an edge from its pass. The edge has already proven that it has the private key that
-        belongs to `edge_public`. Raises the errors of `EdgePasses.judge`."""
-        return self._edge_passes.judge(edge_pass, edge_public).edge
+    def judge(self, edge_pass: bytes, edge_public: bytes) -> "tuple[str, int]":
+        """Return the name of an edge and the end of its pass. The edge has already proven that it has the private key
+        that belongs to `edge_public`. Raises the errors of `EdgePasses.judge`."""
+        form = self.edge_passes.judge(edge_pass, edge_public)
+        return form.edge, form.not_after
 
     def deliver(self, data: bytes) -> "tuple[str, str | None]":
         """Take a statement from a courier. Returns (kind, code). The kind is "?" if the statement cannot be parsed. The

@@ -14,6 +14,7 @@ the old conversation, which is closed. So a message that was sealed for one edge
 | PROVEN | PULL (start, credit) | sends up to `credit` records from `start` on, as they exist | PROVEN |
 | PROVEN | DELIVER (statement) | verifies it, sends RESULT | PROVEN |
 | PROVEN | OFFER (digest, size), then PIECE … | sends WANT (offset); after the last piece as for DELIVER | PROVEN |
+| PROVEN | anything, after the end of the edge's pass | raises a MooringError; so does a record that waits | dropped |
 | any | anything else, or a message that does not open | raises a MooringError | dropped |
 
 In state OPENING, `_responder` and `session` are None. In ANSWERED, `_responder` is set; in PROVEN, `session` is set
@@ -33,7 +34,7 @@ from firmware.hardware import ticks
 from firmware.hardware.console import log
 from firmware.hardware.gatt_sending import lost, send_message
 from protocol import const, link, link_session
-from protocol.errors import FormatError, MooringError
+from protocol.errors import FormatError, MooringError, VerificationError
 from protocol.parts import Assembler
 
 TYPE_CHECKING = False
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from firmware.hardware.radio import Radio
     from firmware.link.admission import Admission
+    from firmware.trust.edge_passes import EdgePasses
     from protocol.crypto import Crypto
     from protocol.link import Hello
 
@@ -52,8 +54,11 @@ if TYPE_CHECKING:
         crypto: Crypto
         admission: Admission
 
-        def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-            """Return the edge's name. Raises MooringError unless the pass is valid now for this edge and this lock."""
+        edge_passes: EdgePasses
+
+        def judge(self, edge_pass: bytes, edge_public: bytes) -> tuple[str, int]:
+            """Return the edge's name and the end of its pass. Raises MooringError unless the pass is valid now for this
+            edge and this lock."""
 
         def hello(self) -> Hello:
             """Return the facts about the lock that a HELLO contains."""
@@ -112,7 +117,7 @@ class Conversation:
         self._told: Hello | None = None
         self.next = 0
         self._pulled_from = self._credit = 0
-        self._refusals = 0
+        self._refusals = self._until = 0
 
     def close(self) -> None:
         """End the conversation. Nothing more is sent, and messages that wait to be handled are ignored."""
@@ -132,6 +137,8 @@ class Conversation:
 
     async def step(self) -> bool:
         """Do one piece of work. Return False if there was no work. Raises MooringError if the edge must be dropped."""
+        if self.session is not None and self._lock.edge_passes.is_over(self._until):
+            raise VerificationError("edge-pass.expired")
         if self._inbox:
             message = self._inbox.pop(0)
             if self.session is None:
@@ -178,7 +185,7 @@ class Conversation:
         await asyncio.sleep(0)
         edge, refusal = "", None
         try:
-            edge = self._lock.judge(edge_pass, edge_public)
+            edge, self._until = self._lock.judge(edge_pass, edge_public)
         except MooringError as error:
             refusal = error
         if self.closed:

@@ -62,8 +62,7 @@ class EdgePasses:
             raise VerificationError("edge-pass.key", "the pass is for a key that this edge does not have")
         if not form.admits(self._identity.lock_id):
             raise RefusedError("edge-pass.lock", "the pass is for other locks")
-        earliest, latest = self._clock.interval()
-        if (earliest if latest is None else latest) > form.not_after:
+        if self.is_over(form.not_after):
             raise VerificationError("edge-pass.expired", "the pass has expired")
         newest = self._latest.get(form.edge, 0)
         if form.issued_at < newest:
@@ -75,6 +74,11 @@ class EdgePasses:
         if form.issued_at > newest:
             self._remember(form)
         return form
+
+    def is_over(self, until: int) -> bool:
+        """May the time `until`, the end of a pass, be over? See `judge`."""
+        earliest, latest = self._clock.interval()
+        return (earliest if latest is None else latest) > until
 
     def _remember(self, form: EdgePass) -> None:
         if form.edge not in self._latest and len(self._latest) >= NAMES:

@@ -2,8 +2,8 @@
 records.
 
 The keys are those of `tests.support.link_keys`. Admission and the check of edge passes are real. A statement that
-begins with "no" is refused. The statement "grow" adds one record, "fresh" changes a fact of the HELLO, and "slow" takes
-a tenth of a second.
+begins with "no" is refused. The statement "grow" adds one record, "fresh" changes a fact of the HELLO, "slow" takes a
+tenth of a second, and "later" puts the clock forward by an hour.
 
 The lock's ticks do not advance by themselves. The statement "slow" advances the ticks. A line on stdin advances the
 ticks by the number of milliseconds in the line.
@@ -51,9 +51,12 @@ class Clock:
     """A clock that stands still at the time MOORING_TEST_TIME. If this variable is not set, the clock knows no time, as
     after a cold start without a floor."""
 
+    def __init__(self) -> None:
+        self.passed = 0
+
     def interval(self) -> "tuple[int, int | None]":
         now = os.getenv("MOORING_TEST_TIME")
-        return (int(now), int(now)) if now else (0, None)
+        return (int(now) + self.passed, int(now) + self.passed) if now else (0, None)
 
 
 class FakeLock:
@@ -61,7 +64,8 @@ class FakeLock:
         identity = Identity(crypto, KEYS.lock[0], KEYS.lock[0], KEYS.province[1], KEYS.link, KEYS.proof())
         self.crypto: Crypto = crypto
         self.admission = Admission(crypto, identity)
-        self.passes = EdgePasses(crypto, MemoryStore(), identity, Clock())  # type: ignore[arg-type]  # no flash, no crystal
+        self.clock = Clock()
+        self.edge_passes = EdgePasses(crypto, MemoryStore(), identity, self.clock)  # type: ignore[arg-type]  # no flash, no crystal
         self.count = count
         self.through = 0
         self.nonce: bytes | None = None
@@ -69,8 +73,9 @@ class FakeLock:
     def hello(self) -> Hello:
         return Hello(LOCK_ID, self.count + 1, self.through, {"placement": 3}, self.nonce, KEYS.lock[1])
 
-    def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-        return self.passes.judge(edge_pass, edge_public).edge
+    def judge(self, edge_pass: bytes, edge_public: bytes) -> "tuple[str, int]":
+        form = self.edge_passes.judge(edge_pass, edge_public)
+        return form.edge, form.not_after
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
         for number in range(max(counter, self.through + 1), self.count + 1):
@@ -83,6 +88,8 @@ class FakeLock:
             self.nonce = bytes(16)
         elif data == b"slow":
             TICKS.ms += 100
+        elif data == b"later":
+            self.clock.passed += 3600
         elif data == b"rested":
             return f"rested-{RESTED[0]}", None
         return "grant", "grant.window" if data.startswith(b"no") else None

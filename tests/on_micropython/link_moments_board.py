@@ -127,13 +127,14 @@ class Memory:
         clock: Any = Clock()
         self.crypto: Any = crypto
         self.admission = Admission(interrupted, identity)
-        self._passes = EdgePasses(interrupted, files, identity, clock)
+        self.edge_passes = EdgePasses(interrupted, files, identity, clock)
 
     def hello(self) -> Hello:
         return Hello(KEYS.lock_id, RECORDS + 1, 0, {}, None, KEYS.lock[1])
 
-    def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-        return self._passes.judge(edge_pass, edge_public).edge
+    def judge(self, edge_pass: bytes, edge_public: bytes) -> "tuple[str, int]":
+        form = self.edge_passes.judge(edge_pass, edge_public)
+        return form.edge, form.not_after
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
         for number in range(counter, RECORDS + 1):

@@ -50,6 +50,26 @@ def test_an_edge_without_a_good_pass_is_told_why_and_sent_away(name: str, runtim
     run(1, scenario, runtime, MOORING_TEST_TIME=str(NOW + 10))
 
 
+@RUNTIMES
+def test_a_connection_ends_with_the_pass_and_gets_no_record_after_it(runtime: str) -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with Edge() as edge:
+            await edge.handshake(KEYS.edge_pass(not_after=NOW + 3600))
+            assert (await edge.hear())[0] == link.HELLO
+            await edge.say(link.deliver(b"later"))
+            assert (await edge.hear())[0] == link.RESULT
+            await edge.say(link.pull(1, 1))
+            assert await edge.hear_records(1) == [1], "the last second of the pass"
+            await edge.say(link.pull(2, 0))
+            assert (await edge.hear())[0] == link.HELLO
+            await edge.say(link.deliver(b"later"))
+            assert (await edge.hear())[0] == link.RESULT
+            await edge.gone.wait()
+            assert edge.messages.empty()
+
+    run(2, scenario, runtime, MOORING_TEST_TIME=str(NOW))
+
+
 def test_who_is_refused_is_not_listened_to() -> None:
     async def scenario(_world: RadioWorld) -> None:
         async with Edge() as rogue:
