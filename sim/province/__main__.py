@@ -218,9 +218,15 @@ def _certify(chosen: argparse.Namespace) -> int:
     _must_hold_a_province(chosen.data)
     keys = Keys.load_or_generate(chosen.data)
     arguments.writable(chosen.cert, "--cert")
+    try:
+        request = chosen.request.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            "edge.request", f"{chosen.request} cannot be read: {error.strerror}. Name the file with --request"
+        ) from None
     with contextlib.closing(Store(chosen.data)) as store:
         certificates = Certificates(store, keys, time.time)
-        edge, pem = certificates.first(chosen.request.read_bytes())
+        edge, pem = certificates.first(request)
         certificates.write_broker_files(chosen.broker, chosen.user)
     chosen.cert.write_bytes(pem)
     print(f"{chosen.cert}: the certificate of edge {edge}. Put it where mqtt.cert says.")

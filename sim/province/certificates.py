@@ -35,7 +35,7 @@ from sim.province.store import Store
 
 CERTIFICATE_SECONDS = 90 * 86400
 """Lifetime of a certificate. An edge asks for the next one when a third of this time is left, so it can be without a
-network for 30 days. After that a person has to enrol it again."""
+network for 29 days. After that a person has to enrol it again."""
 LIST_SECONDS = 3650 * 86400
 """Lifetime of the list of revoked certificates. It is long, because a broker refuses everybody once its list has ended.
 """

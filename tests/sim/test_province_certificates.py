@@ -11,6 +11,7 @@ from edge_agent.broker_key import FileKey
 from protocol import crypto_cpython as crypto
 from protocol import uplink
 from protocol.errors import ConfigError
+from sim.province.__main__ import main
 from sim.province.certificates import ACCESS, AUTHORITY, CERTIFICATE_SECONDS, REVOKED
 from tests.support.certified_edge import CertifiedEdge
 
@@ -126,3 +127,23 @@ def test_a_replaced_machine_ends_the_certificates_of_the_one_before(edge: Certif
     listed = x509.load_pem_x509_crl((tmp_path / "broker" / REVOKED).read_bytes())
     assert len(list(listed)) == 2 and listed.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
     assert "deny" not in (tmp_path / "broker" / ACCESS).read_text(encoding="utf-8"), "its name is still good"
+
+
+def test_the_commands_certify_and_revoke_write_the_brokers_files_and_name_what_is_wrong(
+    edge: CertifiedEdge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, broker = ["--data", str(edge.folder / "province")], ["--broker", str(tmp_path / "broker")]
+    request = ["--request", str(edge.folder / "edge.csr")]
+    assert main(["certify", *data, *request, "--cert", str(tmp_path / "new.pem"), *broker]) == 0
+    x509.load_pem_x509_certificate((tmp_path / "new.pem").read_bytes())
+    assert main(["revoke", *data, "--edge", "pi-1", *broker]) == 0
+    assert "7 days" in capsys.readouterr().out
+    assert "topic deny mooring/1/pi-1/#" in (tmp_path / "broker" / ACCESS).read_text(encoding="utf-8")
+    for wrong, code in (
+        (["revoke", *data, "--edge", "pi-1", *broker], "edge.name"),
+        (["certify", *data, *request, "--cert", str(tmp_path / "new.pem"), *broker], "edge.name"),
+        (["certify", *data, "--request", "/nowhere", "--cert", str(tmp_path / "new.pem"), *broker], "edge.request"),
+        (["revoke", "--data", str(tmp_path / "none"), "--edge", "pi-1", *broker], "province.data"),
+    ):
+        assert main(wrong) == 2
+        assert capsys.readouterr().err.startswith(f"{code}: ")
