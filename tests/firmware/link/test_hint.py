@@ -88,10 +88,7 @@ def test_after_a_session_each_minute_has_a_hint_that_says_whether_there_are_reco
     run(1, scenario, runtime)
 
 
-@RUNTIMES
-def test_a_lock_that_no_edge_has_visited_since_its_start_changes_its_hint_as_often_and_nobody_reads_it(
-    runtime: str,
-) -> None:
+def test_a_lock_that_no_edge_has_visited_since_its_start_changes_its_hint_as_often_and_nobody_reads_it() -> None:
     async def scenario(world: RadioWorld) -> None:
         async with listening() as passer_by:
             await passer_by.until(1)
@@ -101,7 +98,7 @@ def test_a_lock_that_no_edge_has_visited_since_its_start_changes_its_hint_as_oft
                 await passer_by.until(1 + minute)
         assert len(set(passer_by.hints)) == 4 and bytes(2) not in passer_by.hints
 
-    run(5, scenario, runtime)
+    run(5, scenario, "cpython")
 
 
 def test_an_edge_whose_pass_is_refused_cannot_read_the_hints() -> None:
