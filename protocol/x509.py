@@ -66,7 +66,8 @@ class Certificate:
         """Parse DER. Raises FormatError `der.*` or `x509.*`."""
         if len(data) > MAX_CERTIFICATE:
             raise FormatError("x509.too_long", "longer than any certificate we read")
-        self.raw = bytes(data)
+        # `bytes` copies even a bytes object, and a lock keeps the certificates of its trust list twice then.
+        self.raw = data if type(data) is bytes else bytes(data)
         outside = der.Reader(self.raw)
         certificate = outside.enter(der.SEQUENCE)
         outside.finish()

@@ -32,7 +32,8 @@ full, the other sector takes over."""
 
 _BLOCK_COUNT = const(4)
 _BLOCK_ERASE = const(6)
-_PIECE = const(512)
+PIECE = const(512)
+"""Number of bytes that `Sectors.is_blank` compares at a time."""
 
 
 class Sectors:
@@ -55,20 +56,16 @@ class Sectors:
     def is_blank(self, sector: int, at: int, room: bytearray, erased: bytes) -> bool:
         """Return whether every byte of the sector is FF, from offset `at` on.
 
-        `room` and `erased` are results of `blank_rooms`. A boot looks through nearly the whole partition, so this
-        method leaves little garbage, and it compares whole pieces.
+        `room` is memory for PIECE bytes, and `erased` is a blank piece. A boot looks through nearly the whole
+        partition, so this method leaves little garbage, and it compares whole pieces.
         """
-        before = at % _PIECE
-        if before:  # first the rest of a piece
-            rest = self.read(sector, at, _PIECE - before)
-            if rest != erased[before:]:
-                return False
-            at += len(rest)
         while at < SECTOR:
-            self._device.readblocks(self._first + sector, room, at)
-            if room != erased:
+            before = at % PIECE
+            piece = bytearray(PIECE - before) if before else room
+            self._device.readblocks(self._first + sector, piece, at)
+            if piece != (erased[before:] if before else erased):
                 return False
-            at += _PIECE
+            at += len(piece)
         return True
 
     def program(self, sector: int, at: int, data: bytes) -> bool:
@@ -80,8 +77,3 @@ class Sectors:
     def erase(self, sector: int) -> None:
         """Set every byte of the sector to FF."""
         self._device.ioctl(_BLOCK_ERASE, self._first + sector)
-
-
-def blank_rooms() -> "tuple[bytearray, bytes]":
-    """Return memory for `Sectors.is_blank`: the bytes of one piece, and a blank piece."""
-    return bytearray(_PIECE), b"\xff" * _PIECE

@@ -30,7 +30,7 @@ docs/journal.md), and a log does not need that copy. The last two sectors of the
 import struct
 from binascii import crc32
 
-from firmware.memory.flash import SECTOR, Sectors, blank_rooms
+from firmware.memory.flash import PIECE, SECTOR, Sectors
 from protocol import const
 from protocol import record as records
 from protocol.errors import StorageError, VerificationError
@@ -95,7 +95,7 @@ class Journal:
 
     def _scan(self) -> None:
         found = []
-        rooms = blank_rooms()
+        rooms = bytearray(PIECE), b"\xff" * PIECE
         for sector in range(self.sectors):
             header = self._header(sector)
             if header is not None:

@@ -25,7 +25,8 @@ MAX_SIGNATURES = 64
 """Maximum number of remembered signatures. Each document has one signature that no other document has. The document
 shares one or two more signatures with all documents of its signer."""
 
-_NAME = const(32)
+_NAME = const(16)
+"""Bytes of a name. Nobody can make another signature with the same 128 bits."""
 
 
 class Recollection:
@@ -98,12 +99,12 @@ class RememberedSignatures:
 
 
 def _name(curve: str, public: bytes, hash_name: str, message: "bytes | tuple[bytes, ...]", signature: bytes) -> bytes:
-    """Return the SHA-256 over everything that `verify` is given, each part with its length. Pieces of a message count
-    as one part."""
+    """Return the first bytes of the SHA-256 over everything that `verify` is given, each part with its length. Pieces
+    of a message count as one part."""
     name = hashlib.sha256()
     pieces = message if isinstance(message, tuple) else (message,)
     for part in ((curve.encode(),), (public,), (hash_name.encode(),), pieces, (signature,)):
         name.update(sum([len(piece) for piece in part]).to_bytes(4, "big"))
         for piece in part:
             name.update(piece)
-    return name.digest()
+    return name.digest()[:_NAME]

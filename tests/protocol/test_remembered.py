@@ -140,7 +140,7 @@ def test_what_was_shown_is_remembered_until_it_is_all_forgotten() -> None:
 
 def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
     memory = RememberedSignatures(crypto)
-    names = [bytes([number]) * 32 for number in range(1, MAX_SIGNATURES + 2)]
+    names = [bytes([number]) * 16 for number in range(1, MAX_SIGNATURES + 2)]
     for shown in [*names[:-1], names[0], names[-1]]:
         recollection = memory.recollect()
         recollection.good = [shown]
@@ -178,7 +178,7 @@ answer([judge(*case) for case in given])
 """
 
 
-def test_the_memory_takes_two_kilobytes_whatever_it_holds() -> None:
+def test_the_memory_takes_one_kilobyte_whatever_it_holds() -> None:
     source = """
 import gc
 from protocol.mdoc.remembered import MAX_SIGNATURES, RememberedSignatures
@@ -190,13 +190,13 @@ recollection = memory.recollect()
 memory.keep(recollection)
 before = used()
 for number in range(MAX_SIGNATURES + 1):
-    recollection.good = [bytes((number + 1,)) * 32]
+    recollection.good = [bytes((number + 1,)) * 16]
     memory.keep(recollection)
 recollection.good = []
 answer([used() - before, len(memory._known)])
 """
     grown, size = run_on_lock(source)
-    assert grown < 100 and size == 32 * MAX_SIGNATURES
+    assert grown < 100 and size == 16 * MAX_SIGNATURES
 
 
 def test_the_lock_remembers_and_judges_alike() -> None:
