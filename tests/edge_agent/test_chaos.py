@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sim.board.interpreter import ROOT
-from tests.support.chaos import Chaos, Lock, Outcome, Plan, unbroken
+from tests.support.chaos import Chaos, unbroken
+from tests.support.chaos_plan import Lock, Outcome, Plan
 
 SOAK = "MOORING_SOAK" in os.environ
 SEED = int(os.environ.get("MOORING_CHAOS_SEED", "1"))

@@ -113,6 +113,7 @@ def test_where_nobody_answers_each_clause_is_broken_or_not_judged() -> None:
 
 
 async def _ends(session: Session) -> None:
+    await session.until(lambda: session.published > 0)  # the edge's state, with which it is connected
     await session.send(packet(0xE0, b"\x8b"))
 
 
