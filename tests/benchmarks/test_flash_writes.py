@@ -59,5 +59,6 @@ def test_what_openings_write() -> None:
 def test_an_opening_writes_little_more_than_its_record() -> None:
     came = measure(120, every=1, sectors=18)  # the journal is small, so that it wraps around
     programmed, erased = amplification(came)
-    assert 120 <= came["records"] <= 122 and came["journal_erased"] > 8, "each opening, and the changes of the clock"
+    # Besides the openings, at most two changes of the clock and four signs of life (one in six hours) are recorded.
+    assert 120 <= came["records"] <= 126 and came["journal_erased"] > 8
     assert programmed <= PROGRAMMED and erased <= ERASED, came

@@ -28,10 +28,10 @@ def test_a_working_agent_is_ready_and_its_last_receipt_is_known(tmp_path: Path) 
         assert (numbers.own, numbers.silent) == (1, 0)
         assert numbers.last_receipt is not None and abs(numbers.last_receipt - time.time()) < 3600
         assert numbers.contents is not None and numbers.contents.records == 0
-        # A label says no more than the lock's advertisement, which has six bytes of its id.
-        lines = [line for line in text.splitlines() if lock.lock_id.hex()[:12] in line]
+        # A label says no more than the lock's advertisement, which has four bytes of its id.
+        lines = [line for line in text.splitlines() if lock.lock_id.hex()[:8] in line]
         assert {line.partition("{")[0] for line in lines} <= {"mooring_edge_lock_info", "mooring_edge_lock_signal_dbm"}
-        assert lines and lock.lock_id.hex()[:14] not in text
+        assert lines and lock.lock_id.hex()[:10] not in text
         assert numbers.disk_written is None or numbers.disk_written >= 0
 
     asyncio.run(asyncio.wait_for(story(), 60))

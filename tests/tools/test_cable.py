@@ -135,7 +135,7 @@ PLANTED = {
     # Faults that make a start fail: (module, a line of the module, replacement of the line). In one of these faults,
     # the strike is open.
     "importing what starts the lock": ("firmware/main", "import esp32\n", "raise {}\n"),
-    "importing something else": ("firmware/door/door", "import gc\n", "raise {}\n"),
+    "importing something else": ("firmware/door/door", "from firmware.hardware import ticks\n", "raise {}\n"),
     "making the outputs": ("firmware/hardware/strike", "        self._shut = 0\n", "        raise {}\n"),
     "reading the keys": ("firmware/memory/identity", "    keys, anchor =", "    raise {}\n    keys, anchor ="),
     "opening the journal": ("firmware/memory/journal", "        self._scan()\n", "        raise {}\n"),
