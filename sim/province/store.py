@@ -156,9 +156,16 @@ class Store(SignRows):
         return Lock(*rows[0]) if rows else None
 
     def heard(self, lock_id: bytes, edge: str, at: int) -> None:
-        """Store the edge that serves a lock now. The lock worked or was connected at the time `at`, the edge says."""
+        """Store the edge that serves a lock now. The lock worked or was connected at the time `at`, the edge says.
+
+        What another edge said before is forgotten. Otherwise that edge could make this one answer for it.
+        """
+        self._write(
+            "UPDATE watched SET heard_at=? WHERE lock_id=? AND "
+            "(heard_at<? OR (SELECT edge FROM locks WHERE lock_id=watched.lock_id) IS NOT ?)",
+            *(at, lock_id, at, edge),
+        )
         self._write("UPDATE locks SET edge=? WHERE lock_id=? AND edge IS NOT ?", edge, lock_id, edge)
-        self._write("UPDATE watched SET heard_at=? WHERE lock_id=? AND heard_at<?", at, lock_id, at)
 
     def put_statement(self, kind: str, name: str, serial: int, statement: bytes) -> None:
         """Keep the current statement of that kind for `name` (a lock id in hex, a profile id, or empty)."""

@@ -18,7 +18,7 @@ from sim.platform import Platform
 from sim.province import Province, view, watch
 from sim.province.__main__ import main
 from tests.support.chain import Chain, entry, event
-from tests.support.edge_side import codes, deliver, receipts, seen
+from tests.support.edge_side import EDGE, codes, deliver, receipts, seen
 
 FIRST = 80_000
 """Number of the first period."""
@@ -162,6 +162,19 @@ def test_a_later_record_shows_that_the_lock_worked_and_an_older_one_does_not(wor
     world.sign(world.quiet)  # the edge leaves this one out
     deliver(world.province, world.quiet.append({**entry(), record.EARLIEST: world.now}))
     assert world.silence(world.quiet).cause == watch.WITHHELD
+
+
+def test_an_edge_does_not_answer_for_what_another_edge_says_about_the_lock(world: World) -> None:
+    before = world.sign(world.quiet)
+    deliver(world.province, before)
+    world.pass_periods(3, world.other)
+    rival = uplink.LockSeen(world.quiet.lock_id, world.quiet.public, {}).encode()
+    world.province.registry.handle("rival", rival)
+    silence = world.silence(world.quiet)
+    assert (silence.edge, silence.cause) == ("rival", watch.WITHHELD)
+    deliver(world.province, before)  # the edge sends it again, for example after a lost receipt
+    silence = world.silence(world.quiet)
+    assert (silence.edge, silence.cause) == (EDGE, watch.LOCK)
 
 
 def test_leaving_out_one_record_stops_the_receipts_so_an_edge_cannot_leave_out_signs_of_life_alone(
