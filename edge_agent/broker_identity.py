@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
@@ -202,14 +203,14 @@ def _read(pair: Pair) -> _Held | None:
         certificate = x509.load_pem_x509_certificates(Path(pair.cert).read_bytes())[0]
         key = FileKey.load(Path(pair.key).read_bytes())
         return _Held(pair, certificate, key) if _point(certificate) == _encoded(key.public) else None
-    except (OSError, ValueError, FormatError):
+    except (OSError, ValueError, x509.InvalidVersion, FormatError):
         return None
 
 
 def _parsed(der: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise FormatError("certificate.form", "no X.509 certificate in DER") from None
 
 
@@ -217,7 +218,7 @@ def _point(certificate: x509.Certificate) -> bytes:
     """Return the public key of a certificate. Raises FormatError `certificate.form` if it is not on P-256."""
     try:
         public = certificate.public_key()
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         public = None
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
         raise FormatError("certificate.form", "the key of the certificate is not on P-256")

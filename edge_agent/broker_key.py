@@ -9,6 +9,7 @@ in the token; such a file would be its `pem`. There is no such class yet, and no
 from typing import Protocol, Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -52,7 +53,7 @@ class FileKey:
         """Read a key. Raises FormatError `certificate.private` for anything else than a P-256 key."""
         try:
             private = load_pem_private_key(pem, None)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             raise FormatError("certificate.private", "no readable key in PEM") from None
         if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
             raise FormatError("certificate.private", "no key on the curve P-256")

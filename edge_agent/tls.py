@@ -48,7 +48,7 @@ def validity(path: str) -> tuple[float, float]:
         found = x509.load_pem_x509_certificates(Path(path).read_bytes())
     except OSError as error:
         raise ConfigError("config.file", f"cannot read {path}: {error.strerror}. Check its permissions.") from None
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise ConfigError("config.file", f"{path} is no PEM file of certificates. Name another file.") from None
     begins = [certificate.not_valid_before_utc.timestamp() for certificate in found]
     return max(begins), min(certificate.not_valid_after_utc.timestamp() for certificate in found)

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -80,8 +81,7 @@ class Certificates:
         ConfigError `edge.request` for a bad request, and `edge.name` for an edge that is not admitted.
         """
         try:
-            request = x509.load_pem_x509_csr(pem)
-            edge, public = _read(request)
+            request, edge, public = _read(x509.load_pem_x509_csr, pem)
         except ValueError as error:
             raise ConfigError("edge.request", f"this is no request of an edge: {error}. Make one with enroll") from None
         with self._store.transaction():
@@ -117,8 +117,7 @@ class Certificates:
         if not crypto.verify("P-256", _point(certificate.public_key()), "SHA-256", text, message.signature):
             return "the request is not signed by the present key", None
         try:
-            request = x509.load_der_x509_csr(message.request)
-            name, public = _read(request)
+            request, name, public = _read(x509.load_der_x509_csr, message.request)
         except ValueError as error:
             return str(error), None
         if name != edge or _name(certificate.subject) != edge:
@@ -217,11 +216,17 @@ def _new_authority(now: int) -> bytes:
     return private + certificate.public_bytes(Encoding.PEM)
 
 
-def _read(request: x509.CertificateSigningRequest) -> tuple[str, bytes]:
-    """Return the name and the public key in a request. Raises ValueError."""
-    if not request.is_signature_valid:
-        raise ValueError("its signature is wrong")
-    return _name(request.subject), _point(request.public_key())
+def _read(
+    load: Callable[[bytes], x509.CertificateSigningRequest], data: bytes
+) -> tuple[x509.CertificateSigningRequest, str, bytes]:
+    """Return a request, which `load` reads from `data`, with the name and the public key in it. Raises ValueError."""
+    try:
+        request = load(data)
+        if not request.is_signature_valid:
+            raise ValueError("its signature is wrong")
+        return request, _name(request.subject), _point(request.public_key())
+    except (UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise ValueError(f"its version, key or signature is of an unknown kind ({error})") from None
 
 
 def _name(subject: x509.Name) -> str:

@@ -1,5 +1,7 @@
 """The certificate for the broker is renewed before its end. At each moment, one pair on disk works."""
 
+import base64
+import re
 import stat
 from pathlib import Path
 
@@ -91,6 +93,24 @@ def test_a_damaged_file_is_passed_over(edge: CertifiedEdge, name: str, content: 
     place.write_bytes(FileKey.make().pem if content is None else content)
     edge.identity = edge.restarted()
     assert edge.identity.pair.cert == str(edge.folder / "edge.pem") and works(edge.identity)
+
+
+@pytest.mark.parametrize(
+    ("good", "unknown"),
+    [("06082a8648ce3d030107", "06082a8648ce3d030109"), ("a003020102", "a003020105")],
+    ids=["curve", "version"],
+)
+def test_a_file_of_an_unknown_kind_is_passed_over(edge: CertifiedEdge, good: str, unknown: str) -> None:
+    edge.now = DUE
+    edge.renewed()
+    for name in (CURRENT, NEXT_KEY):
+        place = edge.folder / "state" / name
+        parts = re.findall("(-----BEGIN.*?-----\n)(.*?)(-----END.*?-----\n)", place.read_text("ascii"), re.DOTALL)
+        changed = [base64.b64decode(each[1]).replace(bytes.fromhex(good), bytes.fromhex(unknown)) for each in parts]
+        encoded = [base64.encodebytes(each).decode() for each in changed]
+        place.write_text("".join(a + text + b for (a, _, b), text in zip(parts, encoded, strict=True)), "ascii")
+    edge.identity = edge.restarted()
+    assert edge.identity.pair.cert == str(edge.folder / "edge.pem") and edge.asked().request
 
 
 def test_only_what_the_province_made_for_this_key_and_name_is_taken(edge: CertifiedEdge) -> None:

@@ -1,5 +1,6 @@
 """The province renews an edge's certificate for that edge alone, and cuts a revoked edge off at once."""
 
+import base64
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sim.province.certificates import ACCESS, AUTHORITY, CERTIFICATE_SECONDS, RE
 from tests.support.certified_edge import CertifiedEdge
 
 NOW = 1_795_000_000
+_BEGIN, _END = (b"-----%s CERTIFICATE REQUEST-----\n" % word for word in (b"BEGIN", b"END"))
 DUE = NOW + CERTIFICATE_SECONDS * 2 // 3 + 3600
 
 
@@ -114,6 +116,23 @@ def test_what_is_no_request_is_refused_with_a_reason(edge: CertifiedEdge) -> Non
             edge.certificates.first(bad)
     with pytest.raises(ConfigError, match=r"edge\.name"):
         edge.certificates.first(FileKey.make().request("pi-9").public_bytes(Encoding.PEM))
+
+
+@pytest.mark.parametrize(
+    ("good", "unknown"),
+    [("06082a8648ce3d030107", "06082a8648ce3d030109"), ("06072a8648ce3d0201", "06072a8648ce3d0209"),
+     ("06082a8648ce3d040302", "06082a8648ce3d040309"), ("020100", "020101")],
+    ids=["curve", "key", "signature", "version"],
+)  # fmt: skip
+def test_a_request_of_an_unknown_kind_is_refused_like_any_other(edge: CertifiedEdge, good: str, unknown: str) -> None:
+    present, asked = FileKey.load((edge.folder / "edge.key").read_bytes()), edge.asked()
+    der = asked.request.replace(bytes.fromhex(good), bytes.fromhex(unknown), 1)
+    assert der != asked.request
+    signature = present.sign(uplink.request_text("pi-1", der, asked.replaces))
+    assert edge.answered(uplink.CertificateRequest(der, asked.replaces, signature)) is None
+    pem = b"".join((_BEGIN, base64.encodebytes(der), _END))
+    with pytest.raises(ConfigError, match=r"edge\.request"):
+        edge.certificates.first(pem)
 
 
 def test_a_replaced_machine_ends_the_certificates_of_the_one_before(edge: CertifiedEdge, tmp_path: Path) -> None:
