@@ -106,9 +106,9 @@ class Lock:
         form = self.edge_passes.judge(edge_pass, edge_public)
         return form.edge, form.not_after
 
-    def deliver(self, data: bytes) -> "tuple[str, str | None]":
-        """Take a statement from a courier. Returns (kind, code). The kind is "?" if the statement cannot be parsed. The
-        code is the code of the refusal, or None if the statement was taken.
+    def deliver(self, *parts: bytes) -> "tuple[str, str | None]":
+        """Take a statement from a courier. The statement may come in parts. Returns (kind, code). The kind is "?" if
+        the statement cannot be parsed. The code is the code of the refusal, or None if the statement was taken.
 
         Nothing here trusts the courier. Every statement is verified with the province's key, or with the key of the
         platform that the placement names.
@@ -116,7 +116,7 @@ class Lock:
         kind, code = "?", None
         self.visits.make_room()
         try:
-            signed = statement.parse(data)
+            signed = statement.parse(b"".join(parts))
             kind = signed.kind
             try:
                 self._take(signed)

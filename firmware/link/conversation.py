@@ -66,9 +66,9 @@ if TYPE_CHECKING:
         def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
             """Yield (counter, record) for each record without a receipt, beginning with the record number `counter`."""
 
-        def deliver(self, data: bytes) -> "tuple[str, str | None]":
-            """Take a statement. Return the statement's kind and an error code, which is None if the lock accepts the
-            statement."""
+        def deliver(self, *parts: bytes) -> "tuple[str, str | None]":
+            """Take a statement, which may be in parts. Return the statement's kind and an error code, which is None if
+            the lock accepts the statement."""
 
 
 INBOX_BYTES = 8192
@@ -93,8 +93,9 @@ class Conversation:
     """The conversation over `connection`. The conversation sends notifications on the handle `value_handle`. It ends
     with `close`. `next` is the counter of the next record to send.
 
-    `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. The caller keeps `partial`
-    after the conversation has ended, so that the next conversation can complete the statement.
+    `partial` is a statement that arrives in pieces: empty, or [digest, size, number of bytes so far, piece …].
+    The caller keeps `partial` after the conversation has ended, so that the next conversation can complete the
+    statement. The pieces are joined only when room was made for the whole statement.
     """
 
     def __init__(
@@ -214,13 +215,13 @@ class Conversation:
         else:
             raise FormatError("link.type", "this message is for edges, not for locks")
 
-    async def _take_statement(self, statement: bytes) -> None:
+    async def _take_statement(self, *parts: bytes) -> None:
         if self._refusals >= PATIENCE:
             await asyncio.sleep(min(0.2 * self._refusals, 5))
         if self.closed:
             return
         began = ticks.now()
-        name, code = self._lock.deliver(statement)
+        name, code = self._lock.deliver(*parts)
         took = ticks.since(ticks.now(), began)
         self._refusals = 0 if code is None else self._refusals + 1
         await self._send(link.result(name, code))
@@ -229,23 +230,32 @@ class Conversation:
 
     async def _take_offer(self, digest: bytes, size: int) -> None:
         if self._partial[:2] != [digest, size]:
-            self._partial[:] = [digest, size, bytearray()]
+            self._partial[:] = [digest, size, 0]
         self._offered = True
-        await self._send(link.want(len(self._partial[2])))
+        await self._send(link.want(self._partial[2]))
 
     async def _take_piece(self, content: bytes) -> None:
         if not self._offered:
             raise FormatError("link.piece", "a piece came before an offer")
-        digest, size, received = self._partial
-        if len(received) + len(content) > size:
+        partial = self._partial
+        count = partial[2] + len(content)
+        if count > partial[1]:
             raise FormatError("link.piece", "the pieces are longer than the offer said")
-        received.extend(content)
-        if len(received) < size:
+        if partial[2] and len(partial[-1]) + len(content) <= link.PIECE_BYTES:
+            partial[-1] += content  # so an edge that sends single bytes does not cause thousands of pieces
+        else:
+            partial.append(content)
+        partial[2] = count
+        if count < partial[1]:
             return
-        self._partial.clear()
+        digest, received = partial[0], partial[3:]
+        partial.clear()
         self._offered = False
-        if sha256(received).digest() == digest:
-            await self._take_statement(bytes(received))
+        found = sha256()
+        for piece in received:
+            found.update(piece)
+        if found.digest() == digest:
+            await self._take_statement(*received)
         else:
             self._refusals += 1
             await self._send(link.result("?", "link.digest"))

@@ -108,7 +108,7 @@ class Stay:
         self.platform = platform
         self.packed = packed
         self.openings = openings
-        self._map()
+        self._map(grant)
 
     @property
     def guests(self) -> "list[Guest]":
@@ -123,9 +123,10 @@ class Stay:
         """Return the number of guests who have checked in under this stay, even those who do not belong to it now."""
         return len(self.packed) // _PACKED
 
-    def _map(self) -> None:
-        """Make the tables. Call this when the grant or the guests have changed."""
-        guests, names = self.guests, self.grant.commitments
+    def _map(self, grant: Grant) -> None:
+        """Make the tables, and take `grant` last. Call this when the grant or the guests have changed. If memory runs
+        out, the stay keeps the grant that it had. So the new grant is not taken for a known one when it comes again."""
+        guests, names = self.guests, grant.commitments
         mine = [guest.commitment for guest in guests]
         inside = [at for at, guest in enumerate(guests) if not guest.named or mine[at] in names]
         self._bits = sum([1 << at for at in inside])
@@ -135,6 +136,7 @@ class Stay:
         # Three tables in one object: the grant's names, the guests' documents, and the guests in person.
         owners = self._slots([guests[at].tag[3 * _TAG :] for at in inside])
         self._tables = self._slots(names) + self._slots([guest.tag for guest in guests]) + owners
+        self.grant = grant
 
     def _slots(self, items: "list[bytes]") -> bytes:
         """Make a table of the first bytes of `items`. Unused places are filled with bytes that look like entries to
@@ -148,7 +150,7 @@ class Stay:
         """Add `guest`, who has checked in."""
         guest.renew(self.grant.commitments)
         self.packed += guest.pack()
-        self._map()
+        self._map(self.grant)
 
     def known(self, commitments: "list[bytes]") -> "tuple[int, bytes, bool, bool]":
         """Find the person who shows a document. `commitments` are the commitments to the document's first four
@@ -215,12 +217,11 @@ class Stay:
         """Continue under `grant`, a newer version of the grant. A named guest who has checked in still belongs to the
         stay if the new version contains a commitment to any of their first three identities.
         """
-        self.grant = grant
         guests = self.guests
         for guest in guests:
             guest.renew(grant.commitments)
         self.packed = b"".join([guest.pack() for guest in guests])
-        self._map()
+        self._map(grant)
 
 
 def _place(tables: bytes, table: int, commitment: bytes) -> int:
@@ -277,7 +278,9 @@ class Stays:
         for stay in self._stays.values():
             # Grants and guests are saved as byte strings. Otherwise the file of a full lock would have more CBOR items
             # than the decoder accepts.
-            yield cbor.encode([cbor.encode(stay.grant.body()), stay.platform, stay.packed, stay.openings])
+            yield cbor.array_head(4)
+            for part in (cbor.encode(stay.grant.body()), stay.platform, stay.packed, stay.openings):
+                yield cbor.encode(part)
         yield cbor.array_head(len(self._tombstones))
         for grant_id, (serial, horizon) in self._tombstones.items():
             yield cbor.encode([grant_id, serial, horizon])

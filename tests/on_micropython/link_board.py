@@ -81,7 +81,8 @@ class FakeLock:
         for number in range(max(counter, self.through + 1), self.count + 1):
             yield number, record(number)
 
-    def deliver(self, data: bytes) -> "tuple[str, str | None]":
+    def deliver(self, *parts: bytes) -> "tuple[str, str | None]":
+        data = b"".join(parts)
         if data == b"grow":
             self.count += 1
         elif data == b"fresh":
