@@ -199,6 +199,28 @@ def test_an_extension_that_comes_late_finds_the_guests_of_the_stay(bench: Bench)
     assert stay is not None and stay.present() == [1] and stay.openings == 1
 
 
+class Exhausting(list[bytes]):
+    """Commitments with which a lock runs out of memory while it makes its tables."""
+
+    def __contains__(self, name: object) -> bool:
+        raise MemoryError
+
+
+def test_a_version_for_which_there_was_no_memory_is_taken_when_it_comes_again(bench: Bench) -> None:
+    bench.take(grant("ann"))
+    bench.stays.record(1, opening(b"G" * 16, Guest.of(who("ann"), True, True).pack()))
+    newer = grant("ann", serial=2, until=END + 9)
+    newer.commitments = Exhausting(newer.commitments)
+    with pytest.raises(MemoryError):
+        bench.stays.accept(newer, PLATFORM, BEGIN)
+    held = bench.held()
+    assert held is not None and held.serial == 1
+    assert bench.take(grant("ann", serial=2, until=END + 9)) is None
+    bench.reboot()
+    held = bench.held()
+    assert held is not None and held.serial == 2
+
+
 def test_an_extension_that_comes_a_day_late_is_for_a_new_stay_to_make(bench: Bench) -> None:
     bench.take(grant("ann"))
     bench.earliest = END + LINGER_SECONDS + 1
