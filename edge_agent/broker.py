@@ -147,7 +147,10 @@ class BrokerConnection:
                         "broker.refused", "the broker does not let us read our own topics. Check its access list."
                     )
         except TimeoutError as error:
-            raise TransportError("broker.silent", f"the broker did not answer within {ANSWER_SECONDS:.0f} s") from error
+            raise TransportError(
+                "broker.silent",
+                f"{self._address} did not answer within {ANSWER_SECONDS:.0f} s. Check that it speaks MQTT 5.",
+            ) from error
         self.publish(uplink.STATE, uplink.state(True, self._version), retain=True)
 
     def publish(self, leaf: str, payload: bytes, retain: bool = False) -> int:

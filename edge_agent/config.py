@@ -30,6 +30,9 @@ ENVIRONMENT_PASSWORD = ENVIRONMENT_PREFIX + "MQTT_PASSWORD"
 """Environment variable with the password for the broker. No key of the file holds a password, because people show their
 file to others."""
 
+LONGEST_PASSWORD = 65_535
+"""Maximum number of characters of a password. MQTT 5 allows no more bytes (section 1.5.6)."""
+
 _RANGES = {
     "mqtt.port": (1, 65535),
     "mqtt.keepalive_seconds": (5, 3600),
@@ -327,9 +330,12 @@ def _password(settings: _Settings, file: str, environment: Mapping[str, str]) ->
         )
     if file:
         try:
-            password = Path(file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+            with Path(file).open(encoding="utf-8") as lines:
+                password = lines.readline(LONGEST_PASSWORD + 2).rstrip("\r\n")
+            if len(password) > LONGEST_PASSWORD:
+                raise ValueError
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
+            reason = getattr(error, "strerror", None) or "its first line is no password"
             raise ConfigError(
                 "config.file", f"{settings.says('mqtt.password_file')} cannot be read: {reason}. Check its permissions."
             ) from None

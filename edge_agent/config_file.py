@@ -10,6 +10,8 @@ from protocol.errors import ConfigError
 
 LONGEST_VALUE: Final = 60
 """Maximum number of characters of a value in an error message."""
+LONGEST: Final = 1_000_000
+"""Maximum number of characters of a configuration file. A longer file is the wrong file, or a device without an end."""
 LONGEST_TEXT: Final = 100_000
 """In a longer file, settings are not searched for their lines, because the search would take too long."""
 
@@ -34,7 +36,10 @@ def read(path: Path) -> File | None:
     Raises ConfigError: `config.unreadable` if it cannot be read, `config.syntax` if it is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            raise ConfigError("config.syntax", f"{path} is longer than any configuration. Name the right file.")
         return File(path, text, dict(flatten(tomllib.loads(text))))
     except FileNotFoundError:
         return None

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.broker_address import Address
-from edge_agent.config import Mqtt
+from edge_agent.config import LONGEST_PASSWORD, Mqtt
 from protocol import crypto_cpython as crypto
 from protocol import uplink
 from protocol.command_line_cpython import DONE, Parser
 from protocol.crypto import is_point
-from protocol.errors import ConfigError, MooringError
+from protocol.errors import ConfigError, MooringError, TransportError
 from sim import arguments
 from sim.answer import failed
 from sim.conformance import examples, ours
@@ -34,6 +34,15 @@ from sim.conformance.wire import MqttWire
 from sim.progress import Progress, console
 
 _CODES = "Ends with 0 if every clause held, 1 if one was broken, 2 if something could not be judged."
+_OPTIONS = {
+    "mqtt.hosts": "--host",
+    "mqtt.port": "--port",
+    "mqtt.ca": "--ca",
+    "mqtt.cert": "--cert",
+    "mqtt.key": "--cert-key",
+    "mqtt.username": "--username",
+}
+"""The option of the judge for each setting that an error of the edge agent's connection may name."""
 
 
 def parser() -> Parser:
@@ -114,7 +123,10 @@ def _add_common(command: Parser, clauses: Collection[str], of_ours: str) -> None
 
 
 def _wanted(chosen: argparse.Namespace, clauses: Collection[str]) -> list[str]:
-    return [one for one in clauses if (not chosen.only or one in chosen.only) and one not in (chosen.skip or [])]
+    wanted = [one for one in clauses if (not chosen.only or one in chosen.only) and one not in (chosen.skip or [])]
+    if not wanted:
+        raise ConfigError("conformance.clauses", "--only and --skip leave no clause. Leave out one of them")
+    return wanted
 
 
 async def _report(
@@ -122,7 +134,9 @@ async def _report(
 ) -> int:
     said: list[Verdict] = []
     with Progress(console(stderr=True)) as progress:
-        async for verdict in verdicts(lambda clause: progress.waiting(f"{clause} {clauses.get(clause, '')}".strip())):
+        async for verdict in verdicts(
+            lambda clause: progress.waiting(f"{clause} {clauses.get(clause, '')}".strip().rstrip("."))
+        ):
             said.append(verdict)
             print(json.dumps(verdict.as_json(), ensure_ascii=False) if as_json else verdict.line(), flush=True)
     status = exit_code(said)
@@ -140,7 +154,10 @@ def _settings(chosen: argparse.Namespace, host: str, port: int) -> Mqtt:
     password = ""
     if chosen.password_file is not None:
         try:
-            password = chosen.password_file.read_text(encoding="utf-8").split("\n")[0]
+            with chosen.password_file.open(encoding="utf-8") as file:
+                password = file.readline(LONGEST_PASSWORD + 2).rstrip("\r\n")
+            if len(password) > LONGEST_PASSWORD:
+                raise ValueError
         except (OSError, ValueError):
             raise ConfigError(
                 "conformance.password", f"{chosen.password_file} cannot be read. Name another --password-file"
@@ -188,9 +205,21 @@ def _restart_by(command: str | None, deadline: float) -> Restart | None:
     return restart
 
 
+def _with_options(message: str) -> str:
+    """Return an error of the edge agent's connection with the judge's options in place of the agent's settings."""
+    for setting, option in _OPTIONS.items():
+        message = message.replace(setting, option)
+    return message
+
+
 async def _judge_province(chosen: argparse.Namespace) -> int:
+    wanted = _wanted(chosen, PROVINCE)
     async with contextlib.AsyncExitStack() as stack:
         if chosen.ours:
+            if chosen.kit is not None or chosen.key is not None or chosen.restart is not None:
+                raise ConfigError(
+                    "conformance.ours", "--ours has a kit, a key and a restart of its own. Leave out yours"
+                )
             running = await stack.enter_async_context(ours.running())
             kit, public = running.kit, running.public
             restart: Restart | None = running.restart
@@ -202,10 +231,14 @@ async def _judge_province(chosen: argparse.Namespace) -> int:
             restart = _restart_by(chosen.restart, chosen.deadline)
             settings = _settings(chosen, chosen.host, chosen.port)
             stack.callback(kit.save, chosen.kit)
-        wire = await stack.enter_async_context(MqttWire.open(settings, chosen.deadline))
+        try:
+            with Progress(console(stderr=True)) as progress:
+                progress.waiting(f"broker {settings.brokers[0]}")
+                wire = await stack.enter_async_context(MqttWire.open(settings, chosen.deadline))
+        except (ConfigError, TransportError) as error:
+            raise type(error)(error.code, _with_options(error.message)) from None
         courier = Courier(wire, public, kit.platform_public, chosen.deadline)
         judge = ProvinceJudge(courier, kit, restart, chosen.records, SETTLE_SECONDS)
-        wanted = _wanted(chosen, PROVINCE)
 
         def verdicts(begins: Callable[[str], None]) -> AsyncIterator[Verdict]:
             def saved_and_begins(clause: str) -> None:
@@ -232,16 +265,19 @@ def _point(text: str) -> bytes:
 
 
 async def _judge_platform(chosen: argparse.Namespace) -> int:
+    wanted = _wanted(chosen, PLATFORM)
     with tempfile.TemporaryDirectory(prefix="mooring-conformance-") as folder:
         program: Sequence[str] = chosen.program
         if chosen.ours:
+            if program:
+                raise ConfigError("conformance.ours", "--ours is a program of its own. Leave out yours, or --ours")
             program = (sys.executable, "-m", "sim.conformance", "answer", "--data", folder)
         elif not program:
             raise ConfigError(
                 "conformance.program", "no program is given. Name your platform's program, or give --ours"
             )
         async with ProgramDialogue.open(program, chosen.deadline) as dialogue:
-            judge, wanted = PlatformJudge(dialogue), _wanted(chosen, PLATFORM)
+            judge = PlatformJudge(dialogue)
             return await _report(lambda begins: judge.judge(wanted, begins), PLATFORM, chosen.json)
 
 
@@ -266,6 +302,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         if chosen.command == "kit":
+            if chosen.file.is_file():
+                raise ConfigError(
+                    "conformance.kit",
+                    f"{chosen.file} exists already, and your province may have registered it. Name a new file",
+                )
             kit = Kit.new()
             kit.save(chosen.file)
             print(json.dumps(kit.to_register(), indent=2))

@@ -86,6 +86,8 @@ class ProgramDialogue:
         if process is None or process.stdin is None or process.stdout is None:
             raise UnjudgedError("the program does not run")
         expected = f"one line of JSON in answer to {question['ask']!r}"
+        if process.stdin.is_closing():
+            raise BrokenError(expected, "the end of the program")
         try:
             async with asyncio.timeout(self._deadline):
                 process.stdin.write(json.dumps(question).encode() + b"\n")

@@ -183,6 +183,8 @@ class Kit:
     def load(cls, path: Path) -> "Kit":
         """Read a kit. Raises ConfigError `conformance.kit`."""
         try:
+            if path.exists() and not path.is_file():
+                raise ValueError  # a device may have no end
             held = json.loads(path.read_text())
             locks = {
                 role: PaperLock(

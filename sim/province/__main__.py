@@ -26,6 +26,7 @@ from protocol.crypto import is_point
 from protocol.errors import ConfigError, FormatError, MooringError
 from sim import arguments
 from sim.answer import failed
+from sim.progress import Progress, console
 from sim.province import view
 from sim.province.certificates import ACCESS, AUTHORITY, REVOKED, Certificates
 from sim.province.database import DATABASE
@@ -198,7 +199,9 @@ def _run(folder: Path, host: str, port: int, admitted: list[str]) -> int:
         over = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: over.set())
-        province.start(timeout=BROKER_SECONDS)
+        with Progress(console(stderr=True)) as progress:
+            progress.waiting(f"broker {host}:{port}")
+            province.start(timeout=BROKER_SECONDS)
         print(f"province key {province.public.hex()}", flush=True)
         watch = Watch(province.store)
         while not over.wait(LOOK_SECONDS):

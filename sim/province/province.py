@@ -84,7 +84,7 @@ class Province:
         if not self.wait_for(lambda _: consumer.subscribed, timeout):
             self.pause()
             host, port = self._broker
-            advice = f"no broker at {host}:{port} that lets us subscribe; check host and port, and that it runs"
+            advice = f"no broker at {host}:{port} lets us subscribe. Check --host and --port, and that the broker runs"
             raise ConfigError("province.broker", advice)
         # A crash between commit and publication may lose a receipt. So the latest receipt of each lock is sent again
         # here. The latest receipt is also sent again when the lock is seen.

@@ -244,6 +244,7 @@ def test_a_broker_may_have_a_port_of_its_own(text: str, address: tuple[str, int]
         ({"MQTT_USERNAME": "a", "MQTT_PASSWORD": "secret", "MQTT_PASSWORD_FILE": "/dev/null"}, "are both set"),
         ({"MQTT_USERNAME": "a", "MQTT_PASSWORD_FILE": "/dev/null"}, "is empty. Write the password"),
         ({"MQTT_USERNAME": "a", "MQTT_PASSWORD_FILE": "/nowhere"}, "No such file"),
+        ({"MQTT_USERNAME": "a", "MQTT_PASSWORD_FILE": "/dev/zero"}, "first line is no password"),
         ({"MQTT_WEBSOCKET_PATH": "mqtt"}, "Start it with /"),
     ],
 )

@@ -211,6 +211,13 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert raised.value.code == "config.syntax"
 
 
+def test_a_file_that_is_far_too_long_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    (tmp_path / "edge.toml").write_text("#" * (config_file.LONGEST + 1))
+    with pytest.raises(ConfigError) as raised:
+        config.load(tmp_path / "edge.toml", {})
+    assert raised.value.code == "config.syntax" and "longer than any configuration" in raised.value.message
+
+
 def test_a_directory_in_place_of_the_file_is_called_that(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         config.load(tmp_path, {})

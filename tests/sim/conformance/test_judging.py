@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from protocol import uplink
 from protocol.errors import TransportError
 from sim import broker as brokers
 from sim.conformance.__main__ import main
-from sim.conformance.clauses import PROVINCE
+from sim.conformance.clauses import PLATFORM, PROVINCE
 from sim.conformance.courier import Courier
 from sim.conformance.dialogue import ProgramDialogue
 from sim.conformance.kit import EDGE, Kit
@@ -69,6 +70,56 @@ def test_a_kit_can_be_written_and_read_and_is_private(tmp_path: Path, capsys: py
     kit = Kit.load(file)
     assert {lock["identity"] for lock in told["locks"]} == {lock.public.hex() for lock in kit.locks.values()}
     assert file.stat().st_mode & 0o77 == 0 and kit.link.hex() not in str(told) and kit.platform.hex() not in str(told)
+
+
+def test_a_kit_is_never_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "kit.json"
+    Kit.new().save(file)
+    before = file.read_bytes()
+    assert main(["kit", str(file)]) == 2 and file.read_bytes() == before
+    assert capsys.readouterr().err.startswith(f"conformance.kit: {file} exists already")
+
+
+def test_a_pipe_is_no_kit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["province", "--kit", str(tmp_path / "pipe"), *KEY]) == 2
+    assert "is not a kit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["province", "--only", "P1", "--skip", "P1"], "conformance.clauses"),
+        (["platform", "--ours", "--only", "B1", "--skip", "B1"], "conformance.clauses"),
+        (["province", "--ours", "--kit", "kit.json"], "conformance.ours"),
+        (["province", "--ours", *KEY], "conformance.ours"),
+        (["province", "--ours", "--restart", "true"], "conformance.ours"),
+        (["platform", "--ours", "true"], "conformance.ours"),
+    ],
+)
+def test_arguments_that_exclude_each_other_are_refused(
+    arguments: list[str], code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith(f"{code}: ")
+
+
+def test_an_error_of_the_connection_names_the_options_of_the_judge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, missing = tmp_path / "kit.json", tmp_path / "ca.pem"
+    Kit.new().save(file)
+    assert main(["province", "--kit", str(file), *KEY, "--ca", str(missing)]) == 2
+    assert capsys.readouterr().err.startswith(f"config.file: --ca: cannot read {missing}: ")
+
+
+def test_a_program_that_has_ended_costs_a_line_for_each_clause_and_no_noise(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["platform", "true"]) == 1
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == len(PLATFORM) + 1
+    assert told.err == "" and caplog.messages == []
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "\xff", '{"locks": {"papers": 1}}', "null", "[" * 100_000])
