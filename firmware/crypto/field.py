@@ -25,6 +25,8 @@ class Field:
 
     JACOBIAN = False
     """Tells whether the table of a point has entries in Jacobian coordinates."""
+    tabled = False
+    """Tells whether the tables of the base point are there from the start."""
 
     def __init__(self, prime: int, size: int) -> None:
         self.prime = prime

@@ -79,7 +79,8 @@ class Field:
     """Holds the block for one prime. The block has a header, the prime, scratch memory, and the slots."""
 
     JACOBIAN = True
-    """Tells whether the table of a point has entries in Jacobian coordinates."""
+    """Tells whether the table of a point has entries in Jacobian coordinates. `tabled` tells whether the tables of the
+    base point are there from the start."""
 
     def __init__(self, prime: int, size: int, slots: int = _ALL_SLOTS) -> None:
         self.prime = prime
@@ -98,8 +99,14 @@ class Field:
         radix = 1 << 8 * width
         for slot, number in ((9, radix % prime), (18, radix % prime), (19, radix * radix % prime), (11, 1)):
             self._write(slot, number)
+        self.tabled = False
         if slots == _ALL_SLOTS:
             _made[prime] = self
+            if prime == _SPECIAL[0]:
+                from firmware.crypto.p256_tables import TABLES
+
+                self._slots(72, 64)[:] = TABLES
+                self.tabled = True
 
     def _place(self, slot: int) -> int:
         return _SLOTS_AT + (slot - 1) * self._width

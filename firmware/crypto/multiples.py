@@ -42,8 +42,9 @@ def prepare(curve: "Curve") -> "Field":
     """Return the field of `curve`, with the table of the base point."""
     if curve not in _fields:
         field = Field(curve.p, curve.size)
-        put_multiples(curve, field, curve.base, 72, 1 << _BASE_WIDTH - 2)
-        field.wipe()
+        if not field.tabled:
+            put_multiples(curve, field, curve.base, 72, 1 << _BASE_WIDTH - 2)
+            field.wipe()
         _fields[curve] = field
     return _fields[curve]
 

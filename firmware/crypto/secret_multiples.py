@@ -92,7 +92,7 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
     on a curve takes longer, because it computes the comb.
     """
     spacing = (8 * curve.size + _BLINDING_BITS + 1) // _TEETH + 1
-    if curve not in _combs:
+    if curve not in _combs and not prepare(curve).tabled:
         _make_comb(curve, spacing)
     bits = _signed_bits(curve, scalar, spacing * _TEETH)
     script = bytearray(2 * spacing)
