@@ -19,7 +19,7 @@ _PREFIX: Final = "mooring_edge_"
 
 @dataclass(frozen=True)
 class LockNumbers:
-    """A lock in reach: the first 6 bytes of its id in hex, its software version, and its signal in dBm if known."""
+    """A lock in reach: what it advertises of its id, in hex; its software version; its signal in dBm, if known."""
 
     lock: str
     version: str

@@ -29,6 +29,7 @@ _PAD = "label(PAD)"
 For a label that comes later, MicroPython's first pass reads the word behind its table of labels (`lookup_label` in
 `emitinlinerv32.c`, version 1.29). With this distance, the pass checks the range of the branch. The word is 0 if it is
 the rest of a block of memory, and a block has four words. Otherwise it may be anything, and the check fails by chance.
+So the table must not fill its last block.
 """
 
 _Names = Mapping[str, ast.expr]

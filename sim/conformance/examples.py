@@ -21,6 +21,7 @@ from protocol.refusal import EQUIVOCATION, Refusal
 from protocol.signed_time import SignedTime
 from protocol.stay_pin import stay_pin
 from sim.conformance.platform import ADULT, identity
+from sim.province.edges import PASS_SECONDS
 
 NOW: Final = 1_800_000_000
 LISTING: Final = "HZ-0001"
@@ -70,7 +71,7 @@ def messages() -> dict[str, tuple[str, bytes]]:
         *(1, lock_id, LISTING, placement.ACTIVE, public("platform"), public("sealing"), "CN", "1201"),
         *([b"\x30\x00"], placement.NAMED, 1),
     )
-    told = EdgePass(NOW, "edge-1", public("edge"), NOW + 2_592_000, [lock_id])
+    told = EdgePass(NOW, "edge-1", public("edge"), NOW + PASS_SECONDS, [lock_id])
     refused = Refusal(lock_id, NOW + 10, [(1, hashlib.sha256(b"another payload").digest(), EQUIVOCATION)])
     receipt = province("receipt", Receipt(lock_id, 1, head, NOW + 10))
     stay, key = grant()
@@ -89,7 +90,7 @@ def messages() -> dict[str, tuple[str, bytes]]:
         "receipt": (uplink.RECEIPT, uplink.Receipts([receipt]).encode()),
         "refusal": (uplink.RECEIPT, uplink.Receipts([province("refusal", refused)]).encode()),
         "command with a grant": (uplink.CMD, uplink.Command(lock_id, [stay]).encode()),
-        "state": (uplink.STATE, uplink.state(True, "0.3.0")),
+        "state": (uplink.STATE, uplink.state(True, "0.2.0")),
     }
 
 
