@@ -245,8 +245,8 @@ class Conversation:
             partial[-1] += content  # so an edge that sends single bytes does not cause thousands of pieces
         else:
             partial.append(content)
-        partial[2] = count
         if count < partial[1]:
+            partial[2] = count  # never the whole size: if memory runs out below, a WANT must still ask for a piece
             return
         digest, received = partial[0], partial[3:]
         partial.clear()
