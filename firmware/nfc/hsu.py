@@ -4,12 +4,16 @@ A line over SPI or I2C would have the same methods (`Line` in `pn532_chip`).
 """
 
 import asyncio
+import sys
 
+from firmware.hardware import ticks
 from protocol.errors import TransportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+_MICROPYTHON = sys.implementation.name == "micropython"
 
 POWER_UP_BAUDRATE = 115200
 
@@ -31,6 +35,9 @@ class Hsu:
     (ports/esp32/machine_uart.c). So this class sets the interrupt for an idle line, which comes 0.5 to 1 ms after each
     frame. The port can queue at most eight calls of handlers. The interrupt for an idle line needs only one place in
     this queue; an interrupt for each byte would need all eight.
+
+    MicroPython's `asyncio.wait_for` makes two tasks for each call, and a tap has about a hundred reads. So one task
+    (`_alarm`) watches the time of read after read, and ends when it wakes and finds no read.
     """
 
     fixed = False
@@ -40,8 +47,10 @@ class Hsu:
         self._uart = uart
         stream: Any = asyncio.StreamReader  # MicroPython's StreamReader takes a device and can also write
         self._stream: Any = stream(uart)
-        self._held = b""
-        self._closed = False
+        self._reader: Any = None  # the task that waits for bytes
+        self._timer: Any = None  # the task of `_alarm`
+        self._since = self._limit = 0  # the read ends `_limit` ms after the tick `_since`
+        self._slept = self._sleep = 0  # the timer wakes `_sleep` ms after the tick `_slept`
         idle = getattr(uart, "IRQ_RXIDLE", 0)
         if idle:
             uart.irq(_arrived, idle)
@@ -50,7 +59,8 @@ class Hsu:
         """Send `data`, a whole frame. Raises TransportError `nfc.reader` when the line is closed."""
         try:
             self._stream.write(data)
-            await self._stream.drain()
+            if not _MICROPYTHON or self._stream.out_buf:  # the UART usually takes the whole frame at once
+                await self._stream.drain()
         except OSError:
             raise TransportError("nfc.reader", "the line to the reader chip is closed")
 
@@ -60,26 +70,43 @@ class Hsu:
         Cancelling loses no bytes. Raises TransportError `nfc.reader` when the line is closed.
         """
         try:
-            await asyncio.wait_for(self._fill(), timeout_ms / 1000)
-        except asyncio.TimeoutError:
-            # If other tasks have kept the event loop busy, the time may be over although bytes have arrived.
-            self._keep(self._uart.read(512))
+            try:
+                if _MICROPYTHON:
+                    self._watch(timeout_ms)
+                    data = await self._stream.read(512)
+                else:
+                    data = await asyncio.wait_for(self._stream.read(512), timeout_ms / 1000)
+            except asyncio.TimeoutError:
+                # If other tasks have kept the event loop busy, the time may be over although bytes have arrived.
+                data = self._uart.read(512)
+            finally:
+                self._reader = None
         except OSError:
-            self._closed = True
-        data, self._held = self._held, b""
-        if not data and self._closed:
+            data = b""
+        if data == b"":
             raise TransportError("nfc.reader", "the line to the reader chip is closed")
-        return data
+        return data or b""
 
-    async def _fill(self) -> None:
-        # Store the bytes instead of returning them, because a timeout at this moment would discard a returned value.
-        data = await self._stream.read(512)
-        self._closed = data == b""
-        self._keep(data)
+    def _watch(self, timeout_ms: int) -> None:
+        """Let `_alarm` end the read that this task begins now."""
+        self._since, self._limit = ticks.now(), timeout_ms
+        if self._timer is not None and self._sleep - ticks.since(self._since, self._slept) > timeout_ms:
+            self._timer.cancel()  # it would wake too late
+            self._timer = None
+        if self._timer is None:
+            self._timer = asyncio.create_task(self._alarm())
+        self._reader = asyncio.current_task()
 
-    def _keep(self, data: "bytes | None") -> None:
-        if data:  # a UART may report that it has bytes, and then return none
-            self._held += data
+    async def _alarm(self) -> None:
+        """End each read whose time is over. This allocates nothing, because a read must end even without memory."""
+        while self._reader is not None:
+            self._slept = ticks.now()
+            self._sleep = left = self._limit - ticks.since(self._slept, self._since)
+            if left <= 0 and self._reader.data is not asyncio.CancelledError:
+                self._reader.cancel()
+                self._reader.data = asyncio.TimeoutError  # a later `cancel` by others replaces this error
+            await asyncio.sleep_ms(max(left, 1))  # type: ignore[attr-defined]
+        self._timer = None
 
     async def wake(self) -> None:
         """Wake the chip from power-down, so that it understands the next frame."""
