@@ -44,7 +44,7 @@ def rebuild(path: Path) -> tuple[database.Connection, int]:
 
 def _save(aside: Path, connection: sqlite3.Connection) -> int:
     """Copy what is whole. Return the number of records. If the disk is full, copy less: the locks have the rest."""
-    with contextlib.suppress(sqlite3.Error, StorageError), contextlib.closing(sqlite3.connect(aside)) as damaged:
+    with contextlib.suppress(*database.FAILURES, StorageError), contextlib.closing(sqlite3.connect(aside)) as damaged:
         for table in _TABLES:
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             into = f"INSERT OR IGNORE INTO {table} VALUES ({','.join('?' * len(columns))})"  # noqa: S608
@@ -62,7 +62,7 @@ def _readable(damaged: sqlite3.Connection, table: str, columns: list[str]) -> It
     for order in ("ASC", "DESC"):
         rows: list[tuple[Any, ...]] = []
         at_end = False
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*database.FAILURES):
             for row in damaged.execute(f"SELECT {','.join(columns)} FROM {table} ORDER BY rowid {order}"):  # noqa: S608
                 named = dict(zip(columns, row, strict=True))
                 if table == "records" and not is_whole([named[name] for name in ROW.split(", ")]):

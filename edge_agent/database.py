@@ -110,6 +110,10 @@ _STEPS = {
 """What brings a file of an older schema to the next one."""
 
 
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged file makes the module sqlite3 raise. It quotes a damaged schema in its message, as UTF-8."""
+
+
 class Connection(sqlite3.Connection):
     """A connection that remembers whether SQLite has found the file damaged."""
 
@@ -129,9 +133,10 @@ def errors(connection: sqlite3.Connection | None = None) -> Iterator[None]:
     shows damage."""
     try:
         yield
-    except sqlite3.Error as error:
+    except FAILURES as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if isinstance(connection, Connection) and primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        damage = primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, UnicodeDecodeError)
+        if isinstance(connection, Connection) and damage:
             connection.damaged = True
         code, advice = _ADVICE.get(primary, _CORRUPT)
         raise StorageError(code, advice) from error
@@ -157,6 +162,8 @@ def open_for_writing(path: Path, checked_bytes: int = CHECKED_BYTES) -> Connecti
         raise StorageError(*_CORRUPT)
     with errors():
         connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, factory=Connection)
+        # Damage may make a text of any column. Then the checksum must see it, and not an error that hides the row.
+        connection.text_factory = lambda raw: raw.decode(errors="replace")
         try:
             version = _check_version(connection, oldest=min(_STEPS))
             connection.execute("PRAGMA journal_mode = WAL")

@@ -328,7 +328,7 @@ class Outbox:
             except StorageError as error:
                 log.event("record.not_dropped", **facts, code=error.code, reason=error.message)
             else:
-                self._room.add(lock_id, -len(record or b""))
+                self._room.add(lock_id, -queue_rows.length(record))
                 log.event("record.rotten", **facts)
 
     def _drop_damaged(self, lock_id: bytes, first: int, last: int) -> bool:

@@ -50,7 +50,7 @@ def in_order_of_arrival(
             },
         )
         for row in cursor:
-            size += len(row[3])
+            size += length(row[3])
             if taken and size > max_bytes:
                 break
             taken.append(row)
@@ -77,7 +77,7 @@ def lowest_first(
                 {"lock": lock_id, "above": counter, "most": min(of_each, max_records - len(taken))},
             )
             for row in cursor:
-                size += len(row[3])
+                size += length(row[3])
                 if taken and size > max_bytes:
                     cursor.close()
                     return taken
@@ -98,7 +98,9 @@ def lock_ids(connection: sqlite3.Connection) -> list[bytes]:
             (_MOST_LOCKS,),
         ).fetchall()
     found = [row[0] for row in rows]
-    if any(one >= other for one, other in itertools.pairwise(found)):
+    if not all(isinstance(lock_id, bytes) for lock_id in found) or any(
+        one >= other for one, other in itertools.pairwise(found)
+    ):
         raise database.corrupt(connection)  # in a damaged index, the search would go round for ever
     return found
 
@@ -137,6 +139,11 @@ def are_few(connection: sqlite3.Connection) -> bool:
     with database.errors(connection):
         rows = connection.execute("SELECT count(*) FROM (SELECT 1 FROM records LIMIT ?)", (FEW,)).fetchall()
     return int(rows[0][0]) < FEW
+
+
+def length(record: object) -> int:
+    """Return the length of a record. Damage may change its type too, and the checksum then drops the row."""
+    return len(record) if isinstance(record, bytes) else 0
 
 
 def _as_json(locks: Collection[bytes]) -> str:

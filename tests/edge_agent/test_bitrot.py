@@ -57,6 +57,25 @@ def flip(path: Path, column: str, at: int, counter: int) -> None:
         disk.commit()
 
 
+@pytest.mark.parametrize("changed", ["1", "1.5", "'text'", "CAST(x'fffe' AS TEXT)"])
+def test_a_row_whose_record_has_become_another_type_is_dropped_in_a_long_file_too(path: Path, changed: str) -> None:
+    with closing(sqlite3.connect(path)) as disk:
+        disk.execute(f"UPDATE records SET record = {changed} WHERE id = 3")
+        disk.commit()
+    with closing(Outbox(path, checked_bytes=0)) as box:
+        lost = (LOCKS[0].lock_id, 2)
+        assert [(row.lock_id, row.counter) for row in box.lowest({lost[0]: 1}, 10**9, 1)] == [(lost[0], 3)]
+        assert queued(box) == [each for each in ALL if each[:2] != lost]
+
+
+def test_a_schema_that_no_text_can_quote_is_damage(path: Path) -> None:
+    Outbox(path).close()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"CREATE TABLE records (", b"CREATE TABL\xff \xffecords (", 1))
+    with closing(Outbox(path)) as box:
+        assert box.rebuilt == 1
+
+
 def fetch(box: Outbox) -> None:
     """Connect each lock, and let it send what the outbox asks for."""
     for lock in LOCKS:
