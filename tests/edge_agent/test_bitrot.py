@@ -71,7 +71,7 @@ def test_a_row_whose_record_has_become_another_type_is_dropped_in_a_long_file_to
 def test_a_schema_that_no_text_can_quote_is_damage(path: Path) -> None:
     Outbox(path).close()
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"CREATE TABLE records (", b"CREATE TABL\xff \xffecords (", 1))
+    path.write_bytes(content.replace(b"CREATE TABLE records (", b"CREATE \xff\xfe\xff\xfe\xff records (", 1))
     with closing(Outbox(path)) as box:
         assert box.rebuilt == 1
 
