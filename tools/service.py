@@ -4,8 +4,8 @@ import argparse
 import os
 from typing import Any
 
-from protocol.errors import StorageError, VerificationError
-from protocol.fittings import Fittings
+from protocol.errors import ConfigError, StorageError, VerificationError
+from protocol.fittings import LONGEST, Fittings
 from tools.board import choose
 from tools.cable import Cable
 
@@ -85,8 +85,13 @@ def fittings(options: argparse.Namespace) -> dict[str, Any]:
         if not options.json:
             print(told)
         return {"fittings": told, "written": False}
-    content = options.file.read_bytes()
-    Fittings.parse(content)
+    with options.file.open("rb") as source:
+        content = source.read(LONGEST + 1)
+    try:
+        Fittings.parse(content)
+    except ConfigError as error:
+        advice = f"{options.file}: {error.message}. Correct it as docs/installing.md describes."
+        raise ConfigError(error.code, advice) from None
     with _cable(options) as cable:
         cable.fit(content)
     if not options.json:

@@ -41,6 +41,8 @@ from sim.province.watch import Watch
 _RELOAD = "the broker's files are in {folder}: let the broker read them again (Mosquitto: kill -HUP)"
 BROKER_SECONDS = 10.0
 """Seconds that the broker may take to answer. After that the command fails."""
+LONGEST_REQUEST = 65_536
+"""How many bytes of a certificate request are read. A longer one is cut off, so it is refused."""
 
 
 LOOK_SECONDS = 60.0
@@ -222,7 +224,8 @@ def _certify(chosen: argparse.Namespace) -> int:
     keys = Keys.load_or_generate(chosen.data)
     arguments.writable(chosen.cert, "--cert")
     try:
-        request = chosen.request.read_bytes()
+        with chosen.request.open("rb") as source:
+            request = source.read(LONGEST_REQUEST)
     except OSError as error:
         raise ConfigError(
             "edge.request", f"{chosen.request} cannot be read: {error.strerror}. Name the file with --request"

@@ -64,7 +64,9 @@ class Edges:
         """
         with self._store.transaction():
             if self._store.edge(edge) is None:
-                raise ConfigError("edge.name", f"no edge {edge!r} is admitted here; admitted: {self._store.edges()}")
+                names = ", ".join(self._store.edges())
+                advice = f"Name one of {names}" if names else "There is nothing to revoke"
+                raise ConfigError("edge.name", f"no edge {edge!r} is admitted here. {advice}")
             self._store.revoke_edge(edge, int(self._clock()))
 
     def is_revoked(self, edge: str) -> bool:

@@ -30,14 +30,18 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], Callable[[], Parser]]] = {
 
 FAILURES = [
     ("tools/flash.py", ["fittings", "/nowhere", "--port", "/nowhere"], 6, "stage.file"),
+    ("tools/flash.py", ["fittings", "/dev/zero", "--port", "/nowhere"], 8, "fittings.form"),
     ("tools/flash.py", ["status", "--port", "/nowhere"], 3, "port.missing"),
     ("edge_agent", ["check-config", "--config", "/nowhere.toml"], UNUSABLE, "config.missing"),
     ("edge_agent", ["status", "--config", "/nowhere.toml"], UNUSABLE, "config.missing"),
+    ("edge_agent", ["doctor", "--config", "/dev/zero"], UNUSABLE, "config.syntax"),
     ("sim", ["run", "no-such-scenario"], UNUSABLE, "site.scenario"),
     ("sim", ["run", "first-checkin", "--profile", "ZZ"], UNUSABLE, "profile.unknown"),
     ("sim.province", ["show", "--data", "/nowhere"], UNUSABLE, "province.data"),
     ("sim.province", ["check-code", "text", "--key", "00"], UNUSABLE, "listing-code.key"),
     ("sim.conformance", ["province", "--kit", "/nowhere", "--key", "00"], UNUSABLE, "conformance.kit"),
+    ("sim.conformance", ["province", "--ours", "--key", "00"], UNUSABLE, "conformance.ours"),
+    ("sim.conformance", ["platform", "--only", "B1", "--skip", "B1"], UNUSABLE, "conformance.clauses"),
     ("sim.conformance", ["platform"], UNUSABLE, "conformance.program"),
     ("sim.province", ["card", "--data", "/nowhere", "--listing", "X", "--phone", "110"], UNUSABLE, "card.file"),
 ]

@@ -161,6 +161,7 @@ def test_the_commands_certify_and_revoke_write_the_brokers_files_and_name_what_i
     for wrong, code in (
         (["revoke", *data, "--edge", "pi-1", *broker], "edge.name"),
         (["certify", *data, *request, "--cert", str(tmp_path / "new.pem"), *broker], "edge.name"),
+        (["certify", *data, "--request", "/dev/zero", "--cert", str(tmp_path / "new.pem"), *broker], "edge.request"),
         (["certify", *data, "--request", "/nowhere", "--cert", str(tmp_path / "new.pem"), *broker], "edge.request"),
         (["revoke", "--data", str(tmp_path / "none"), "--edge", "pi-1", *broker], "province.data"),
     ):
