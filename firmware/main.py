@@ -66,8 +66,6 @@ def main(state: str, board: "Board") -> None:
         strike = Strike(board.STRIKE)  # make the strike inert first, before anything can fail
         signals = Signals(board.LIGHTS, board.BUZZER)
         gc.collect()
-        if _MICROPYTHON:
-            gc.threshold(RUN_THRESHOLD)
         store = Store(state)
         in_service = identity.anchored(store)
         if in_service:
@@ -134,6 +132,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     gc.collect()
     free = 0
     if _MICROPYTHON:
+        gc.threshold(RUN_THRESHOLD)
         free = gc.mem_free()
     lock.visits.keep_room()
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
