@@ -125,7 +125,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
 
 
 FREE_AT_READY = 98_000
-"""Bytes of heap that must be free when a lock is ready. In most runs, 99,584 bytes are free. In some runs, 1,300 bytes
+"""Bytes of heap that must be free when a lock is ready. In most runs, 99,296 bytes are free. In some runs, 1,300 bytes
 fewer are free: a word on the stack looks like the address of an object, and so the collector keeps this object.
 
 This is what nothing has taken yet. The buffer for requests and responses (6,144 bytes) and the names of remembered
